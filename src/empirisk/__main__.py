@@ -1,0 +1,5 @@
+"""python -m empirisk."""
+
+from empirisk.cli import main
+
+main()

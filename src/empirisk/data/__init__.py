@@ -1,0 +1,1 @@
+"""A table of samples: forms, readers, splits, audit, batches, augmentation, targets."""

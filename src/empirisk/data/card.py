@@ -1,0 +1,177 @@
+"""What the model's inputs are: learned from training rows, kept with the run, laid over every image it ever sees."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from empirisk.data.readers import scan
+from empirisk.data.rows import Rows
+from empirisk.errors import Wrong
+
+LARGEST = {2: 224, 3: 64}
+"Longest side of the grid, in pixels by the number of dimensions, where --size is not given."
+LOOKS = 1000
+"Images looked at for mean, deviation and size: evenly many from the rows in the order of their ids."
+LEVELS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+
+
+@dataclass(frozen=True)
+class Card:
+    """The common grid, channels and units of the images; x = value / range, mean and std are those of x, a channel each."""
+
+    name: str
+    channels: int
+    size: tuple[int, ...]
+    "(H, W) or (D, H, W); () for vectors"
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    range: float
+    "255, 65535, or 1 for floats"
+    source: str = ""
+    licence: str = ""
+    inputs: tuple[str, ...] = ()
+    "columns of a vector, in order"
+
+    def __post_init__(self) -> None:
+        """Lists, as JSON gives them, become tuples."""
+        for name in ("size", "mean", "std", "inputs"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def dims(self) -> int:
+        """2, 3, or 0 for vectors."""
+        return len(self.size)
+
+    @property
+    def dtype(self) -> str:
+        """Compact type of the fitted images."""
+        return next(d for d, level in LEVELS.items() if level == self.range)
+
+    @classmethod
+    def learn(cls, rows: Rows, about: Mapping[str, str] | None = None, size: int | None = None) -> Self:
+        """The card of the training rows; `about` holds name, source, licence; `size` is the longest side of the grid.
+
+        The grid is the commonest size, at most 224 (3D: 64) along its longest side, in its own proportions. One image in
+        colour makes all colour; depth is the largest found. mean_c = E[x_c], std_c = sqrt(E[x_c^2] - mean_c^2) over pixels.
+
+        Raises
+        ------
+        Wrong
+            exit 2: no row, images of two and of three dimensions, --size below 1 or for vectors.
+        """
+        if not rows:
+            raise Wrong("there is no training row")
+        names = getattr(rows[0]["x"], "names", ())
+        ordered = sorted(rows, key=lambda r: str(r["id"]))
+        some = ordered if names else ordered[:: math.ceil(len(rows) / LOOKS)]
+        looks = scan([r["x"] for r in some])
+        for row, look in zip(some, looks, strict=True):
+            if look.fault:
+                raise Wrong(look.fault, where=str(row["id"]))
+        if len({len(k.shape) for k in looks}) > 1:
+            raise Wrong("images of two and of three dimensions", remedy="make two sets of them")
+        floats = any(k.dtype == "float32" for k in looks)
+        draft = cls(
+            **{"name": ""} | dict(about or {}), channels=max(k.shape[0] for k in looks),
+            size=_grid(Counter(k.shape[1:] for k in looks), size), mean=(), std=(),
+            range=1.0 if floats else max(LEVELS[k.dtype] for k in looks), inputs=names,
+        )  # fmt: skip
+        mean, std = draft._moments(some)
+        return cls(**vars(draft) | {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())})
+
+    def _moments(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of x, a channel each; a constant channel has deviation 1, so that it stays finite."""
+        n, total, squares = 0, np.zeros(self.channels), np.zeros(self.channels)
+        for row in rows:
+            x = self.fit(row["x"].read()).reshape(self.channels, -1).astype(np.float64) / self.range  # (C, pixels)
+            n, total, squares = n + x.shape[1], total + x.sum(1), squares + (x * x).sum(1)
+        mean = total / n
+        std = np.sqrt(np.maximum(squares / n - mean**2, 0))
+        return mean, np.where(std < 1e-7 * np.maximum(1, abs(mean)), 1.0, std)
+
+    def fit(self, array: np.ndarray) -> np.ndarray:
+        """Any image that was read, (C', *size'), on this grid and with these channels, (C, *size), in the compact type.
+
+        Shrinking averages (antialiased in 2D, over areas in 3D), enlarging interpolates linearly. Grey is repeated for a
+        colour model; colour with equal channels becomes grey for a grey one; 8 bits and 16 bits are scaled into each other.
+
+        Raises
+        ------
+        Wrong
+            exit 2: other dimensions or length, real colour for a grey model, floats for a model of integers.
+        """
+        if array.ndim - 1 != self.dims:
+            kinds = {0: "vectors", 2: "2D images", 3: "3D images"}
+            raise Wrong(f"the model is for {kinds[self.dims]}, this is of shape {array.shape}")
+        if self.dims == 0:
+            if len(array) != self.channels:
+                raise Wrong(f"the model is for {self.channels} numbers, this has {len(array)}")
+            return array.astype(np.float32, copy=False)
+        return np.ascontiguousarray(_resized(self._levelled(self._channelled(array)), self.size))
+
+    def _channelled(self, array: np.ndarray) -> np.ndarray:
+        if len(array) == self.channels:
+            return array
+        if len(array) == 1:
+            return np.repeat(array, self.channels, 0)
+        if self.channels == 1 and grey(array):
+            return array[:1]
+        what = "in colour" if len(array) == 3 else f"of {len(array)} channels"
+        asked = "grey images" if self.channels == 1 else f"{self.channels} channels"
+        raise Wrong(f"the model is for {asked}, this one is {what}", remedy="convert it, or train on such images")
+
+    def _levelled(self, array: np.ndarray) -> np.ndarray:
+        if str(array.dtype) == self.dtype:
+            return array
+        if array.dtype == np.float32:
+            raise Wrong(
+                "the model is for 8-bit or 16-bit images, this one holds floats", remedy="save it in whole numbers"
+            )
+        x = array.astype(np.float32) * (self.range / LEVELS[str(array.dtype)])
+        return (x if self.range == 1 else np.rint(x)).astype(self.dtype)
+
+
+def grey(array: np.ndarray) -> bool:
+    """One channel, or three that nowhere differ by more than a hundredth of the range of the type."""
+    if len(array) == 1:
+        return True
+    if len(array) != 3:
+        return False
+    low, high = array.min(0).astype(np.float64), array.max(0).astype(np.float64)
+    return bool((high - low).max() <= 0.01 * LEVELS[str(array.dtype)])
+
+
+def _grid(sizes: Counter[tuple[int, ...]], size: int | None) -> tuple[int, ...]:
+    """The commonest size (of equally common ones the larger), scaled so that its longest side is `size`."""
+    common = max(sizes, key=lambda s: (sizes[s], s))
+    if size is not None and (size < 1 or not common):
+        raise Wrong(f"--size {size}", remedy="it must be 1 or more, and vectors have none")
+    if not common:
+        return ()
+    longest = size or min(max(common), LARGEST[len(common)])
+    return tuple(max(1, round(s * longest / max(common))) for s in common)
+
+
+def _resized(array: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """(C, *size') -> (C, *size), rounded back into the type."""
+    if array.shape[1:] == size:
+        return array
+    import torch.nn.functional as F
+    from torch import from_numpy
+
+    x = from_numpy(array.astype(np.float32))[None]  # (1, C, *size')
+    if len(size) == 2:
+        x = F.interpolate(x, size, mode="bilinear", antialias=True)
+    else:
+        small = tuple(min(a, b) for a, b in zip(array.shape[1:], size, strict=True))
+        x = F.adaptive_avg_pool3d(x, small) if small != array.shape[1:] else x
+        x = F.interpolate(x, size, mode="trilinear") if small != size else x
+    y: np.ndarray = x[0].numpy()
+    if array.dtype == np.float32:
+        return y
+    rounded: np.ndarray = np.clip(np.rint(y), 0, np.iinfo(array.dtype).max).astype(array.dtype)
+    return rounded

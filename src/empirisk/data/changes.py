@@ -1,0 +1,221 @@
+"""The changes that an augmentation is made of, each a random/deterministic twin: parameters drawn, then applied.
+
+A position is a vector (x, y, z), the last axis of the array first, from -1 to 1 between the outer edges of the image.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+
+ROW = 1 << 18
+"Places at which a stretch of the row of normal numbers may begin."
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What was drawn, by name, each (n, ...); a slice keeps those samples."""
+
+    values: dict[str, Tensor]
+
+    def __getitem__(self, part: slice) -> "Parameters":
+        return Parameters({name: value[part] for name, value in self.values.items()})
+
+
+class Change(Protocol):
+    """One kind of change; its parameters carry its own names."""
+
+    def draw(self, generator: Generator, n: int) -> dict[str, Tensor]:
+        """Parameters of n samples."""
+
+
+class Shape(Change, Protocol):
+    """A change of positions."""
+
+    def matrix(self, p: Parameters, dims: int) -> Tensor:
+        """Where each position of the result is taken from, (n, dims + 1, dims + 1), lengths in half sides of the image."""
+
+
+class Tone(Change, Protocol):
+    """A change of values."""
+
+    def apply(self, x: Tensor, p: Parameters) -> Tensor:
+        """x (n, C, *size) changed."""
+
+
+def uniform(generator: Generator, low: float, high: float, *shape: int) -> Tensor:
+    """Uniform numbers on [low, high)."""
+    return low + (high - low) * torch.rand(shape, generator=generator)
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Left and right change places."""
+
+    chance: float = 0.5
+
+    def draw(self, generator: Generator, n: int) -> dict[str, Tensor]:
+        """flip (n,): whether."""
+        return {"flip": torch.rand(n, generator=generator) < self.chance}
+
+    def matrix(self, p: Parameters, dims: int) -> Tensor:
+        """diag(-1, 1, ..)."""
+        flip = p.values["flip"]
+        whole = torch.eye(dims + 1).repeat(len(flip), 1, 1)
+        whole[:, 0, 0] = 1 - 2 * flip.float()
+        return whole
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Rotation, scale, shear, shift: x_in = R S H x_out + t."""
+
+    dims: int
+    degrees: float = 10.0
+    scale: float = 0.1
+    "largest change of size, a share"
+    shear: float = 0.05
+    shift: float = 0.06
+    "largest shift, a share of the side"
+
+    def draw(self, generator: Generator, n: int) -> dict[str, Tensor]:
+        """angle (n, planes) in radians, log_scale (n, 1), shear (n, planes), shift (n, dims) in half sides."""
+        planes, turn = len(_planes(self.dims)), self.degrees * torch.pi / 180
+        largest = float(torch.log1p(torch.tensor(self.scale)))
+        return {
+            "angle": uniform(generator, -turn, turn, n, planes),
+            "log_scale": uniform(generator, -largest, largest, n, 1),
+            "shear": uniform(generator, -self.shear, self.shear, n, planes),
+            "shift": uniform(generator, -2 * self.shift, 2 * self.shift, n, self.dims),
+        }
+
+    def matrix(self, p: Parameters, dims: int) -> Tensor:
+        """R S H with t in the last column."""
+        angle, shear, shift = p.values["angle"], p.values["shear"], p.values["shift"]
+        eye = torch.eye(dims + 1).repeat(len(angle), 1, 1)
+        whole = eye.clone()
+        for k, (i, j) in enumerate(_planes(dims)):
+            turn, skew = eye.clone(), eye.clone()
+            turn[:, i, i] = turn[:, j, j] = angle[:, k].cos()
+            turn[:, j, i] = angle[:, k].sin()
+            turn[:, i, j] = -turn[:, j, i]
+            skew[:, i, j] = shear[:, k]
+            whole = whole @ turn @ skew
+        whole[:, :dims, :dims] *= p.values["log_scale"].exp()[..., None]
+        whole[:, :dims, dims] = shift
+        return whole
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """Contrast about the mean, and brightness: m + c (x - m) + b (max - min)."""
+
+    contrast: float = 0.2
+    brightness: float = 0.1
+
+    def draw(self, generator: Generator, n: int) -> dict[str, Tensor]:
+        """contrast (n,) factor, brightness (n,) as a share of the range."""
+        return {
+            "contrast": uniform(generator, 1 - self.contrast, 1 + self.contrast, n),
+            "brightness": uniform(generator, -self.brightness, self.brightness, n),
+        }
+
+    def apply(self, x: Tensor, p: Parameters) -> Tensor:
+        """x (n, C, *size) changed."""
+        flat = x.flatten(1)
+        c, low, high = _like(x, p, "contrast"), *_range(x)
+        offset = flat.mean(1).view_as(c) * (1 - c) + _like(x, p, "brightness") * (high - low)
+        return torch.addcmul(offset, x, c)
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """A power of the values, their range kept: min + (max - min) ((x - min) / (max - min))^g."""
+
+    gamma: float = 0.3
+    "largest |log g|"
+
+    def draw(self, generator: Generator, n: int) -> dict[str, Tensor]:
+        """log_gamma (n,)."""
+        return {"log_gamma": uniform(generator, -self.gamma, self.gamma, n)}
+
+    def apply(self, x: Tensor, p: Parameters) -> Tensor:
+        """x (n, C, *size) changed."""
+        low, high = _range(x)
+        width = (high - low).clamp_min(1e-12)
+        return torch.addcmul(low, width, ((x - low) / width).clamp_min(0).pow(_like(x, p, "log_gamma").exp()))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """x + sigma (max - min) eps, eps from N(0, 1): a stretch of a fixed row of normal numbers, so that nothing is drawn a pixel."""
+
+    sigma: float = 0.04
+
+    def draw(self, generator: Generator, n: int) -> dict[str, Tensor]:
+        """sigma (n,) as a share of the range, offset (n,) into the row."""
+        return {
+            "sigma": uniform(generator, 0, self.sigma, n),
+            "offset": torch.randint(ROW, (n,), generator=generator),
+        }
+
+    def apply(self, x: Tensor, p: Parameters) -> Tensor:
+        """x (n, C, *size) changed."""
+        low, high = _range(x)
+        row = _normal(x[0].numel(), x.device)
+        eps = row.unfold(0, x[0].numel(), 1)[p.values["offset"].to(x.device)].view(x.shape)
+        return torch.addcmul(x, eps.to(x.dtype), _like(x, p, "sigma") * (high - low))
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """A box of random place and size becomes the mean of its image."""
+
+    dims: int
+    chance: float = 0.5
+    largest: float = 0.3
+    "largest side of the box, a share of the image's"
+
+    def draw(self, generator: Generator, n: int) -> dict[str, Tensor]:
+        """place (n, dims) and half (n, dims) in half sides; half is 0 where nothing is cut."""
+        cut = torch.rand((n, 1), generator=generator) < self.chance
+        return {
+            "place": uniform(generator, -1, 1, n, self.dims),
+            "half": uniform(generator, 0.1, self.largest, n, self.dims) * cut,
+        }
+
+    def apply(self, x: Tensor, p: Parameters) -> Tensor:
+        """x (n, C, *size) changed."""
+        place, half = p.values["place"].to(x.device), p.values["half"].to(x.device)
+        inside = torch.ones((len(x), *[1] * (x.ndim - 1)), dtype=torch.bool, device=x.device)
+        for axis in range(self.dims):
+            near = (_centres(x.shape[2 + axis], x.device) - place[:, axis, None]).abs() < half[:, axis, None]  # (n, L)
+            inside = inside & near.view(len(x), 1, *[-1 if k == axis else 1 for k in range(self.dims)])
+        return torch.where(inside, x.flatten(2).mean(2).view(*x.shape[:2], *[1] * self.dims), x)
+
+
+@lru_cache(8)
+def _normal(length: int, device: torch.device) -> Tensor:
+    return torch.randn(ROW + length, generator=torch.Generator().manual_seed(0)).to(device)
+
+
+def _planes(dims: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(dims) for j in range(i + 1, dims)]
+
+
+def _like(x: Tensor, p: Parameters, name: str) -> Tensor:
+    """A parameter (n,) beside x: (n, 1, 1, ..)."""
+    return p.values[name].to(x).view(-1, *[1] * (x.ndim - 1))
+
+
+def _range(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Least and largest value of each sample, (n, 1, 1, ..)."""
+    low, high = x.flatten(1).aminmax(dim=1)
+    return low.view(-1, *[1] * (x.ndim - 1)), high.view(-1, *[1] * (x.ndim - 1))
+
+
+def _centres(length: int, device: torch.device) -> Tensor:
+    """Positions of the pixel centres along one axis, from -1 to 1 between the outer edges."""
+    return (torch.arange(length, device=device) + 0.5) * (2 / length) - 1

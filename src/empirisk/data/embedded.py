@@ -1,0 +1,114 @@
+"""Sets that need no file: the phantom, a curve, scikit-learn's breast-cancer records; options follow the name."""
+
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+
+from empirisk.data import phantom
+from empirisk.data.readers import Vector
+from empirisk.data.rows import Row, Table
+from empirisk.errors import Wrong, near
+
+NAMES = {
+    "phantom": "seeded images of one lesion each, label and diameter, truth known (phantom:dims=3,images=300,size=32,seed=1)",
+    "curve": "a noisy sine, one number to one number, truth known (curve:train=40,noise=0.2,seed=0)",
+    "breast-cancer": "569 fine-needle aspirates, 30 measurements of their nuclei, benign or malignant",
+}
+"Name -> one line."
+
+
+def knows(name: str) -> bool:
+    """Whether this is the name of a built-in set, with or without options.
+
+    >>> knows("phantom:dims=3"), knows("photos/")
+    (True, False)
+    """
+    return name.partition(":")[0] in NAMES
+
+
+def table(name: str) -> Table:
+    """A built-in set by its name and options, "name" or "name:option=value,option=value".
+
+    Raises
+    ------
+    Wrong
+        exit 2: unknown name or option, or a value of the wrong kind.
+    """
+    stem, _, text = name.partition(":")
+    makers: dict[str, Callable[..., Table]] = {"phantom": phantom.table, "curve": curve, "breast-cancer": breast_cancer}
+    if stem not in makers:
+        raise Wrong(f"{stem} is no built-in set", remedy=near(stem, makers) or f"built in are {', '.join(makers)}")
+    known = inspect.signature(makers[stem]).parameters
+    options: dict[str, int | float | str] = {}
+    for item in text.split(",") if text else []:
+        option, _, value = (part.strip() for part in item.partition("="))
+        if option not in known:
+            raise Wrong(
+                f"{stem} has no option {option!r}",
+                where=name,
+                remedy=near(option, known) or f"it has {', '.join(known) or 'none'}",
+            )
+        kind = type(known[option].default)
+        try:
+            options[option] = kind(value)
+        except ValueError:
+            raise Wrong(
+                f"{stem}: {option}={value!r} is not {'a whole number' if kind is int else 'a number'}", where=name
+            ) from None
+    return makers[stem](**options)
+
+
+def wave(x: np.ndarray) -> np.ndarray:
+    """The curve without its noise: sin(2 pi x)."""
+    y: np.ndarray = np.sin(2 * np.pi * x)
+    return y
+
+
+def curve(*, train: int = 40, noise: float = 0.2, seed: int = 0) -> Table:
+    """x uniform on [0, 1], target sin(2 pi x) + e, e ~ N(0, noise^2), so that `noise` is the least root mean square error.
+
+    100 rows validate and 1,000 test, whatever `train` is; the column truth holds the curve without noise.
+    """
+    if not (2 <= train <= 100_000 and 0 <= noise <= 100 and seed >= 0):
+        raise Wrong(
+            f"curve: train={train}, noise={noise}, seed={seed} is outside its limits",
+            remedy="train from 2 to 100,000, noise from 0 to 100",
+        )
+    rows: list[Row] = []
+    for number, (part, n) in enumerate({"train": train, "val": 100, "test": 1000}.items()):
+        rng = np.random.default_rng([seed, number])
+        x = rng.random(n).astype(np.float32)
+        truth = wave(x.astype(np.float64))
+        target = truth + rng.normal(0, noise, n)
+        rows += [
+            {"id": f"{part}/{i}", "x": Vector(x[i : i + 1], ("x",)), "patient": None, "part": part, "target": float(target[i]), "truth": f"{truth[i]:.6f}"}
+            for i in range(n)
+        ]  # fmt: skip
+    return Table(
+        name="curve", rows=rows, form="curve", understood=[("form", f"curve: {train} + 100 + 1,000 points, noise {noise:g}", "curve:train=N,noise=S,seed=N")],
+        split_given=True, licence="CC0", source=f"made by empirisk, seed {seed}",
+    )  # fmt: skip
+
+
+def breast_cancer() -> Table:
+    """Mean, error and worst of ten measurements of the nuclei in each aspirate (Street et al. 1993), no patients, no split."""
+    from sklearn.datasets import load_breast_cancer
+
+    loaded = load_breast_cancer()
+    names = tuple(str(n) for n in loaded.feature_names)
+    values = loaded.data.astype(np.float32)  # (569, 30)
+    rows: list[Row] = [
+        {
+            "id": f"{i:03d}",
+            "x": Vector(values[i], names),
+            "patient": None,
+            "part": "",
+            "label": str(loaded.target_names[y]),
+        }
+        for i, y in enumerate(loaded.target)
+    ]
+    return Table(
+        name="breast-cancer", rows=rows, form="records", understood=[("form", "569 records of 30 numbers", "")],
+        classes=("benign", "malignant"), licence="CC BY 4.0", source="Breast Cancer Wisconsin (Diagnostic), UCI, in scikit-learn",
+    )  # fmt: skip

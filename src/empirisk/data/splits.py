@@ -1,0 +1,147 @@
+"""Which rows teach, which choose, which judge: given splits are kept, others drawn by patient."""
+
+import hashlib
+import math
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+
+from empirisk.data.rows import Row, Rows
+from empirisk.errors import Wrong, listed
+
+PARTS = ("train", "val", "test")
+SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
+BINS = 5
+"Quantile bins of a number, for stratifying."
+FEW = 7
+"A label with fewer patients than this has its first three in train, test and validation, so that no part lacks it."
+
+
+def key(patient: str) -> str:
+    """What makes two spellings of a patient one: case, outer and repeated spaces, and leading zeros of a number do not count.
+
+    >>> key("  Pat 007") == key("PAT  7"), key("P10") == key("P1"), key("000")
+    (True, False, '0')
+    """
+    text = " ".join(unicodedata.normalize("NFKC", patient).casefold().split())
+    return re.sub(r"(?<!\d)0+(?=\d)", "", text)
+
+
+def group(row: Row) -> str:
+    """The patient's key, or the row alone where no patient is known."""
+    return f"patient {key(row['patient'])}" if row.get("patient") else f"row {row['id']}"
+
+
+def split(rows: Rows, *, seed: int = 0) -> Rows:
+    """The rows, each with its part: "train", "val" or "test".
+
+    Parts given for all rows are kept. Train and one held-out part: that part is the test set, and 15/85 of the training
+    patients become validation. None given, or train alone: 70/15/15. Whole patients are placed, stratified by their rarest
+    label (numbers: by fifths), in the order of a hash of seed and patient, so the order of the rows does not matter.
+
+    Raises
+    ------
+    Wrong
+        exit 2: an id has two parts, some rows lack a part, no row teaches, or fewer patients than parts.
+    """
+    given: dict[str, str] = {}
+    for row in rows:
+        if row.get("part") in PARTS and given.setdefault(row["id"], row["part"]) != row["part"]:
+            raise Wrong(
+                "the same id in two splits",
+                where=f"{row['id']} is in {given[row['id']]} and in {row['part']}",
+                remedy="give each row once",
+            )
+    found = set(given.values())
+    lacking = [row["id"] for row in rows if row["id"] not in given] if found else []
+    if lacking:
+        raise Wrong(
+            f"{len(lacking)} rows have no split, the others have",
+            where=listed(lacking, 5),
+            remedy="give each row train, val or test, or none of them",
+        )
+    if found == set(PARTS):
+        parts = given
+    elif found <= {"train"}:
+        parts = _drawn(rows, SHARES, seed)
+    elif "train" in found:
+        teach = [row for row in rows if given[row["id"]] == "train"]
+        held = SHARES["val"] / (SHARES["train"] + SHARES["val"])
+        carved = _drawn(teach, {"train": 1 - held, "val": held}, seed)
+        parts = {name: carved.get(name, "test") for name in given}
+    else:
+        raise Wrong(
+            f"no training rows: all {len(rows)} are {listed(sorted(found))}",
+            remedy="give rows of a split named train, or no split at all",
+        )
+    return [row | {"part": parts[row["id"]]} for row in rows]
+
+
+def _drawn(rows: Rows, shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Each group goes where its stratum, and the whole, lack most; a small stratum's first ones to each part in turn."""
+    groups: dict[str, Rows] = defaultdict(list)
+    for row in rows:
+        groups[group(row)].append(row)
+    if len(groups) < len(shares):
+        raise Wrong(
+            f"{len(groups)} patients are too few for {listed(list(shares))}",
+            remedy="give more patients, or --split COLUMN",
+        )
+    strata: dict[str, list[str]] = defaultdict(list)
+    for name, stratum in _strata(groups).items():
+        strata[stratum].append(name)
+    parts = list(shares)
+    share = np.array([shares[p] for p in parts])
+    first = [
+        parts.index(p) for p in ("train", "test", "val") if p in shares
+    ]  # a stratum's first groups, so that no part lacks it
+    whole = np.zeros(len(parts))
+    place: dict[str, str] = {}
+    for stratum in sorted(strata, key=lambda s: (len(strata[s]), s)):  # the rare ones first, the common ones fill up
+        own = np.zeros(len(parts))
+        order = sorted(strata[stratum], key=lambda g: (_hash(seed, g), g))
+        turns = first if len(order) < FEW else []
+        if turns:
+            order.sort(key=lambda g: -len(groups[g]))  # the largest teach
+        for rank, name in enumerate(order):
+            size = len(groups[name])
+            lack = share * (own.sum() + size) - own + share * (whole.sum() + size) - whole
+            to = turns[rank] if rank < len(turns) else int(lack.argmax())
+            own[to] += size
+            whole[to] += size
+            place.update((row["id"], parts[to]) for row in groups[name])
+    return place
+
+
+def _hash(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}\0{name}".encode("utf-8", "surrogateescape")).digest()
+
+
+def _strata(groups: Mapping[str, Rows]) -> dict[str, str]:
+    """Group -> its rarest label, or the fifth that its mean number lies in."""
+    rows = [row for group in groups.values() for row in group]
+    if all(row.get("label") is None for row in rows) and all(_number(row) is not None for row in rows):
+        means = {name: math.fsum(float(r["target"]) for r in some) / len(some) for name, some in groups.items()}
+        edges = np.quantile(list(means.values()), np.linspace(0, 1, BINS + 1)[1:-1])
+        return {name: str(np.searchsorted(edges, mean, side="right")) for name, mean in means.items()}
+    count = Counter(label for row in rows for label in _labels(row))
+    return {
+        name: min({label for row in some for label in _labels(row)}, key=lambda label: (count[label], label))
+        for name, some in groups.items()
+    }
+
+
+def _labels(row: Row) -> tuple[str, ...]:
+    label = row.get("label")
+    return tuple(label) or ("",) if isinstance(label, tuple | list) else (str(label),)
+
+
+def _number(row: Row) -> float | None:
+    try:
+        value = float(row["target"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None

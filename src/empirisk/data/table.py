@@ -1,0 +1,253 @@
+"""From disk to (x, y): a table, its split, and what was learned from its training rows."""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from empirisk.data import audit as audits
+from empirisk.data import embedded, forms, splits
+from empirisk.data.augment import Augmentation
+from empirisk.data.batches import Pixels, Stream, edges
+from empirisk.data.card import Card
+from empirisk.errors import RUN, Wrong, listed
+from empirisk.files import guarded
+from empirisk.losses import Batch
+
+Row = dict[str, Any]
+"""id, x, patient, part, and label | target | ..., other columns as text."""
+Rows = list[Row]
+T = TypeVar("T")
+
+
+class Target(Protocol):
+    """What y is, both ways: a cell of the table -> y; an answer -> cells or a file in the input's own form."""
+
+    def encode(self, row: Row) -> Any:
+        """The row's y."""
+
+    def write(self, row: Row, answer: Any, folder: Path) -> dict[str, Any]:
+        """Cells of the predictions table."""
+
+
+@dataclass
+class Loaded:
+    """What was read from disk, shared by all copies of a Data."""
+
+    table: forms.Table | None = None
+    rows: Rows = field(default_factory=list)
+    audit: audits.Audit | None = None
+    hashes: dict[str, str] = field(default_factory=dict)
+    added: list[str] = field(default_factory=list)
+    pixels: dict[str, Pixels] = field(default_factory=dict)
+
+
+def internal() -> Any:
+    """A field that is no flag."""
+    return {"flag": False}
+
+
+@dataclass(frozen=True)
+class Data:
+    """A table of samples, in the terms of one experiment."""
+
+    data: Any
+    "a path (MedMNIST .npz, class folders, CSV), phantom, curve, breast-cancer, or a DataFrame"
+    _: KW_ONLY
+    image: str | None = None
+    "column of the image paths"
+    label: str | None = None
+    "column of the class; several 0/1 columns a,b,c make it multi-label"
+    target: str | None = None
+    "column of the number"
+    patient: str | None = None
+    "column of the patient; for folders a pattern such as '(P[0-9]+)', or none"
+    split: str | None = None
+    "column that says train, val or test"
+    rename: str | None = None
+    "labels to rename, wrong=right,..."
+    size: int | None = None
+    "side of the training grid in pixels; None: the commonest, at most 224 (3D: 64)"
+    split_seed: int = 0
+    "of the split, so that runs with other seeds pair"
+    waive: str | None = None
+    "the reason why a patient may be in two splits; printed in the report"
+    skip_bad: int = 0
+    "unreadable pictures to leave out at most"
+    classes: str | None = field(default=None, metadata=internal())
+    "class names in order; classification's own flag"
+    facts: dict[str, Any] = field(default_factory=dict, metadata=internal())
+    "learned from the training rows: saved, read back"
+    assigned: dict[str, dict[str, str]] = field(default_factory=dict, metadata=internal())
+    "id -> patient, part, why, sha256: saved, so that a grown folder leaks nothing"
+    kind: Target | None = field(default=None, metadata=internal())
+    change: Augmentation | None = field(default=None, metadata=internal())
+    loaded: Loaded = field(default_factory=Loaded, metadata=internal(), repr=False, compare=False)
+
+    @property
+    def columns(self) -> forms.Columns:
+        """How the table's columns are named."""
+        return forms.Columns(
+            image=self.image, label=self.label, target=self.target, patient=self.patient, split=self.split,
+            classes=self.classes, rename=self.rename, inputs=tuple(self.facts.get("card", {}).get("inputs", ())),
+        )  # fmt: skip
+
+    def prepared(self) -> Loaded:
+        """Read the table once, split it or take the saved split, and audit it."""
+        if self.loaded.table is None:
+            table = read_table(self.data, self.columns, skip_bad=self.skip_bad)
+            if self.assigned:
+                self.loaded.hashes = audits.hashes(table.rows)
+                self.loaded.rows, self.loaded.added = as_saved(table.rows, self.assigned, self.loaded.hashes)
+            else:
+                rows = splits.split(table.rows, seed=self.split_seed)
+                prints = audits.prints(table.rows)
+                self.loaded.hashes = prints.hashes
+                self.loaded.audit = audits.audit(rows, hashes=prints.hashes, thumbs=prints.thumbs, waive=self.waive)
+                out = self.loaded.audit.left_out
+                self.loaded.rows = [r | {"why": out[r["id"]], "part": ""} if r["id"] in out else r for r in rows]
+                self.facts["audit"] = self.loaded.audit.record()
+            self.loaded.table = table
+        return self.loaded
+
+    def rows(self, part: str) -> Rows:
+        """train | val. The test rows have another door.
+
+        Raises
+        ------
+        Wrong
+            exit 2 if the part is empty.
+        """
+        if part not in {"train", "val"}:
+            raise ValueError(part)
+        rows = [r for r in self.prepared().rows if r["part"] == part]
+        if not rows:
+            raise Wrong(f"the {part} split is empty", remedy="more rows are needed, or a split column that names it")
+        return rows
+
+    def test(self) -> Rows:
+        """Called by verbs/test.py and nothing else (a test greps for it)."""
+        rows = [r for r in self.prepared().rows if r["part"] == "test"]
+        if not rows:
+            raise Wrong("there are no test rows", remedy="give other data: empirisk test RUN --data OTHER")
+        return rows
+
+    def other(self, data: Any) -> Rows:
+        """All rows of another set, read in the terms of this one."""
+        return [r | {"part": "new"} for r in read_table(data, self.columns, skip_bad=self.skip_bad, bare=True).rows]
+
+    def learn(self, kind: type[T], *args: Any, name: str = "") -> T:
+        """The only way to a value that depends on data: `kind.learn(training rows, *args)`, once; later from run.json."""
+        key = name or kind.__name__.lower()
+        if key not in self.facts:
+            self.facts[key] = plain_fields(kind.learn(self.rows("train"), *args))  # type: ignore[attr-defined]
+        return kind(**self.facts[key])
+
+    def card(self) -> Card:
+        """What the images are, learned from the training rows."""
+        if "card" not in self.facts:
+            table = self.prepared().table
+            assert table is not None
+            about = {"name": table.name, "source": table.source, "licence": table.licence}
+            return self.learn(Card, about, self.size)
+        return self.learn(Card)
+
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in their order where a flag or the form of the data fixes them."""
+        table = None if "classes" in self.facts else self.prepared().table
+        return self.columns.class_names() or (table.classes if table else ())
+
+    def as_pairs(self, kind: Target | None = None, change: Augmentation | None = None) -> "Data":
+        """The same table, its y encoded by `kind`, its training batches changed on the device."""
+        return replace(self, kind=kind, change=change)
+
+    def read(self, rows: Rows, i: int) -> np.ndarray:
+        """One row's x on the card's grid, in its compact type."""
+        row = rows[i]
+        with guarded(f"{row['id']}", remedy="look at it with `empirisk data`"):
+            return self.card().fit(row["x"].read())
+
+    def pixels(self, rows: Rows, *, workers: int = 0) -> Pixels:
+        """x of these rows, held in memory where it fits."""
+        card = self.card()
+        return Pixels(functools.partial(self.read, rows), len(rows), scale=card.range, workers=workers)
+
+    def part(self, part: str, workers: int = 0) -> Pixels:
+        """x of train or val, read once."""
+        key = f"{part}/{workers}"
+        if key not in self.loaded.pixels:
+            self.loaded.pixels[key] = self.pixels(self.rows(part), workers=workers)
+        return self.loaded.pixels[key]
+
+    def x(self, rows: Rows) -> Tensor:
+        """Float images (n, C, *size), integers scaled to [0, 1]."""
+        return self.pixels(rows).take(torch.arange(len(rows)), torch.device("cpu"))
+
+    def y(self, rows: Rows) -> Any:
+        """Encoded truth, stacked; raises Wrong for a row without it."""
+        assert self.kind is not None
+        return torch.from_numpy(np.stack([np.asarray(self.kind.encode(r)) for r in rows]))
+
+    def stream(self, *, batch: int, seed: int, device: torch.device, workers: int = 0) -> Stream:
+        """Training batches."""
+        rows = self.rows("train")
+        ids = [r["id"] for r in rows]
+        return Stream(
+            self.part("train", workers), self.y(rows), ids, batch=batch, seed=seed, change=self.change, device=device
+        )
+
+    def batches(self, part: str, size: int, device: torch.device, most: int | None = None) -> Iterator[Batch]:
+        """Rows of train or val in order, as they are; with `most` an even sample of so many."""
+        rows = self.rows(part)
+        chosen = (
+            np.arange(len(rows))
+            if most is None or most >= len(rows)
+            else np.linspace(0, len(rows) - 1, most).astype(int)
+        )
+        pixels, y = self.part(part), self.y(rows)
+        index = torch.from_numpy(chosen)
+        for low, high in zip(c := edges(len(index), size, 1), c[1:], strict=False):
+            some = index[low:high]
+            yield pixels.take(some, device).to(device), y[some].to(device)
+
+
+def plain_fields(value: Any) -> dict[str, Any]:
+    """A frozen dataclass as JSON holds it, so that learned now and read back later are the same."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(value).items()}
+
+
+def read_table(data: Any, columns: forms.Columns, *, skip_bad: int = 0, bare: bool = False) -> forms.Table:
+    """A path, a built-in name or a DataFrame as a table."""
+    if isinstance(data, str) and embedded.knows(data):
+        return embedded.table(data)
+    return forms.table(data, columns, skip_bad=skip_bad, bare=bare)
+
+
+def as_saved(rows: Rows, saved: dict[str, dict[str, str]], hashes: dict[str, str]) -> tuple[Rows, list[str]]:
+    """The rows in their saved parts, and the ids that were added since, which are left out.
+
+    Raises
+    ------
+    Wrong
+        exit 3 if a row was removed or its pixels changed.
+    """
+    here = {r["id"]: r for r in rows}
+    removed = [i for i in saved if i not in here]
+    if removed:
+        raise Wrong(
+            f"{len(removed)} rows of the saved split are no longer in the data", where=listed(removed, 5),
+            remedy="bring them back, or train a new run", code=RUN, reason="split",
+        )  # fmt: skip
+    changed = [i for i, s in saved.items() if s["sha256"] and s["sha256"] != hashes[i]]
+    if changed:
+        raise Wrong(
+            f"the content of {len(changed)} rows has changed since the split was saved", where=listed(changed, 5),
+            remedy="bring the old files back, or train a new run", code=RUN, reason="split",
+        )  # fmt: skip
+    kept = [here[i] | {"part": s["part"], "why": s.get("why", "")} for i, s in saved.items()]
+    return kept, [i for i in here if i not in saved]

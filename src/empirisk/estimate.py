@@ -1,0 +1,304 @@
+"""A number with its evidence: value, 95 % interval, n, unit, method. No metric knows of patients or of draws."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""Weights (B, N), how often each of N rows counts -> values (B,); NaN where undefined."""
+
+Groups = Sequence[str | None]
+"""The patient of each row; None where unknown."""
+
+TAIL = 0.025
+"""Each side's share outside the 95 % interval."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval over n units; undefined: value, low and high are None, and the reason is said."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    unit: str = "image"
+    method: str = "bootstrap by patient"
+    reason: str = ""
+    tie: bool | None = None
+    "of a difference: whether its interval holds 0; None for every other number"
+
+    def json(self) -> dict[str, Any]:
+        """The form of metrics.json: a reason only where undefined, a tie only for a difference."""
+        return {k: v for k, v in asdict(self).items() if (k, v) not in {("reason", ""), ("tie", None)}}
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """A statistic that knows which rows it rests on, so that n, reason and exact bounds are right."""
+
+    of: Statistic
+    among: tuple[np.ndarray, ...]
+    "sets of rows, each (N,) bool, that must not be empty; n counts their union"
+    missing: str = "no case"
+    "the reason that is given where one of the sets is empty"
+    bound: Callable[[float], float] | None = None
+    "rising map of a share of successes in [0, 1] to the metric, for the ends 0 and 1; None: it has no such ends"
+    raised: bool = False
+    "resampling raises it, as chance raised the value: its interval is moved down by that"
+
+    def __call__(self, w: np.ndarray) -> np.ndarray:
+        """The values (B,)."""
+        return self.of(w)
+
+
+@dataclass(frozen=True, eq=False)
+class Macro:
+    """The plain mean over the classes that have a value: 1/K sum_k s_k(w)."""
+
+    parts: tuple[Statistic, ...]
+
+    def __call__(self, w: np.ndarray) -> np.ndarray:
+        """The values (B,)."""
+        return self.join([part(w) for part in self.parts])
+
+    def join(self, values: Sequence[np.ndarray]) -> np.ndarray:
+        """The macro of values (B,) a part."""
+        total, count = np.zeros(values[0].shape), np.zeros(values[0].shape)
+        for v in values:
+            defined = ~np.isnan(v)
+            total += np.where(defined, v, 0)
+            count += defined
+        return ratio(total, count)
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """a(w) - b(w) over the same draws: the paired bootstrap."""
+
+    a: Statistic
+    b: Statistic
+
+    def __call__(self, w: np.ndarray) -> np.ndarray:
+        """The values (B,)."""
+        return self.join([self.a(w), self.b(w)])
+
+    @property
+    def parts(self) -> tuple[Statistic, ...]:
+        """Both sides."""
+        return self.a, self.b
+
+    def join(self, values: Sequence[np.ndarray]) -> np.ndarray:
+        """The difference of the values (B,) of both sides."""
+        return np.asarray(values[0] - values[1])
+
+
+def ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b, NaN where b is 0."""
+    return np.asarray(np.divide(a, b, out=np.full(a.shape, np.nan), where=b != 0))
+
+
+def mean(values: Any, *, among: np.ndarray | None = None, missing: str = "no case") -> Metric:
+    """sum_i w_i v_i / sum_i w_i over the rows `among`; of booleans it is a proportion; undefined where one of them is NaN.
+
+    >>> mean([1, 2, 9], among=np.array([True, True, False]))(np.ones((1, 3))).tolist()
+    [1.5]
+    """
+    v = np.asarray(values)
+    rows = np.ones(len(v), bool) if among is None else among
+    table = np.stack([np.where(rows, v, 0.0), rows], 1)  # (N, 2)
+
+    def of(w: np.ndarray) -> np.ndarray:
+        sums = w @ table  # (B, 2)
+        return ratio(sums[:, 0], sums[:, 1])
+
+    return Metric(of, (rows,), missing, itself if v.dtype == bool else None)
+
+
+def itself(share: float) -> float:
+    """The bound of a metric that is a share of successes."""
+    return share
+
+
+def draws(groups: Groups, n: int = 1000, seed: int = 0) -> Iterator[np.ndarray]:
+    """Bootstrap weights in chunks (b, N), n rows in all: whole patients drawn with replacement; None is its own patient.
+
+    They depend on the names of the patients, not on the order of the rows. Efron and Tibshirani 1993, chapter 6.
+    """
+    index = numbered(groups)
+    patients, rng = int(index.max()) + 1, np.random.default_rng(seed)
+    chunk = max(1, 2**16 // len(index))  # half a megabyte: it stays in the cache
+    for start in range(0, n, chunk):
+        drawn = rng.integers(0, patients, (min(chunk, n - start), patients))
+        counts = np.array([np.bincount(d, minlength=patients) for d in drawn], float)  # (b, patients)
+        yield counts.take(index, axis=1)  # (b, N)
+
+
+def numbered(groups: Groups) -> np.ndarray:
+    """The number of each row's patient (N,), in the order of the names; each None has its own, after them.
+
+    >>> numbered(["b", None, "a", "b"]).tolist()
+    [1, 2, 0, 1]
+    """
+    place = {name: i for i, name in enumerate(sorted({g for g in groups if g is not None}))}
+    own = itertools.count(len(place))
+    return np.array([next(own) if g is None else place[g] for g in groups], np.int64)
+
+
+def values(statistics: Mapping[str, Statistic], n: int) -> dict[str, float | None]:
+    """The values alone on all n rows, without intervals; undefined is None."""
+    found = _evaluate(statistics.values(), [np.ones((1, n))])
+    return {name: None if np.isnan(found[s][0]) else float(found[s][0]) for name, s in statistics.items()}
+
+
+def estimate(s: Statistic, groups: Groups, *, keep: np.ndarray | None = None, unit: str = "image") -> Estimate:
+    """One number with its evidence; the parameters are those of `estimates`."""
+    return estimates({"": s}, groups, keep=keep, unit=unit)[""]
+
+
+def difference(
+    a: Statistic, b: Statistic, groups: Groups, *, keep: np.ndarray | None = None, unit: str = "image"
+) -> Estimate:
+    """a - b by the paired bootstrap; a tie where the interval holds 0."""
+    return estimate(Difference(a, b), groups, keep=keep, unit=unit)
+
+
+def estimates(
+    statistics: Mapping[str, Statistic],
+    groups: Groups,
+    *,
+    keep: np.ndarray | None = None,
+    unit: str = "image",
+    n: int = 1000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Every number with its percentile interval, from n draws of whole patients that all statistics share.
+
+    `keep` (N,) bool is a subgroup; `unit` says what a row is. A metric whose draws are all 0 or all 1 gets the exact
+    binomial bound over patients instead of an interval without width (Clopper and Pearson 1934).
+    """
+    kept = np.ones(len(groups), bool) if keep is None else np.asarray(keep, bool)
+    full = _evaluate(statistics.values(), [kept[None].astype(float)])
+    study = _Study(numbered(groups), kept, unit, {s: float(v[0]) for s, v in full.items()})
+    reasons = {name: study.reason(s) for name, s in statistics.items()}
+    if defined := [s for name, s in statistics.items() if not reasons[name]]:
+        chunks = draws(groups, n, seed)
+        study.drawn.update(_evaluate(defined, chunks if keep is None else (w * kept for w in chunks)))
+    method, out = _method(groups, kept, unit), {}
+    for name, s in statistics.items():
+        count = int(study.counted(s).sum())
+        if reasons[name]:
+            out[name] = Estimate(None, None, None, count, unit, method, reasons[name])
+            continue
+        low, high, how = study.interval(s)
+        tie = low <= 0 <= high if isinstance(s, Difference) else None
+        out[name] = Estimate(study.value[s], low, high, count, unit, method + how, "", tie)
+    return out
+
+
+def _evaluate(statistics: Iterable[Statistic], chunks: Iterable[np.ndarray]) -> dict[Statistic, np.ndarray]:
+    """The values of each statistic and of its parts over all chunks of weights, each part computed once a chunk."""
+    wanted, found = list(statistics), defaultdict(list)
+
+    def visit(s: Statistic, w: np.ndarray, memo: dict[Statistic, np.ndarray]) -> np.ndarray:
+        if s not in memo:
+            memo[s] = s.join([visit(p, w, memo) for p in s.parts]) if isinstance(s, Macro | Difference) else s(w)
+            found[s].append(memo[s])
+        return memo[s]
+
+    for w in chunks:
+        memo: dict[Statistic, np.ndarray] = {}
+        for s in wanted:
+            visit(s, w, memo)
+    return {s: np.concatenate(v) for s, v in found.items()}
+
+
+def _method(groups: Groups, kept: np.ndarray, unit: str) -> str:
+    """How the interval was drawn."""
+    rows = [g for g, k in zip(groups, kept, strict=True) if k]
+    unknown = sum(g is None for g in rows)
+    if rows and unknown == len(rows):
+        return f"bootstrap by {unit}; patients unknown: may be too narrow"
+    some = f"; {unknown:,} {unit}s of unknown patients: may be too narrow" if unknown else ""
+    return f"bootstrap by patient, {len({g for g in rows if g is not None}):,} patients{some}"
+
+
+@dataclass(frozen=True)
+class _Study:
+    """The rows at hand, and the values of all statistics and their parts on them and over the draws."""
+
+    index: np.ndarray  # (N,) numbers of the patients
+    kept: np.ndarray  # (N,) bool
+    unit: str
+    value: dict[Statistic, float]
+    drawn: dict[Statistic, np.ndarray] = field(default_factory=dict)
+
+    def counted(self, s: Statistic) -> np.ndarray:
+        """The kept rows (N,) that a statistic rests on."""
+        if isinstance(s, Metric):
+            return np.asarray(self.kept & np.any(s.among, axis=0))
+        if isinstance(s, Macro | Difference):
+            return np.asarray(np.any([self.counted(p) for p in s.parts], axis=0))
+        return self.kept
+
+    def patients(self, rows: np.ndarray) -> int:
+        """How many patients the kept of the rows (N,) are of."""
+        return int(np.count_nonzero(np.bincount(self.index[rows & self.kept])))
+
+    def reason(self, s: Statistic) -> str:
+        """Why a statistic is undefined on these rows, or nothing."""
+        if not self.kept.any():
+            return f"no {self.unit}s"
+        if isinstance(s, Macro | Difference):
+            why = [self.reason(p) for p in s.parts]
+            if all(why) or (isinstance(s, Difference) and any(why)):
+                return next(w for w in why if w)
+        if isinstance(s, Metric):
+            least = min(self.patients(rows) for rows in s.among)
+            if least == 0:
+                return s.missing
+            if least == 1 and len(s.among) > 1:
+                return "a class with one patient only"
+        if self.patients(self.counted(s)) < 2:
+            return "one patient only"
+        return f"not defined on these {self.unit}s" if np.isnan(self.value[s]) else ""
+
+    def interval(self, s: Statistic) -> tuple[float, float, str]:
+        """Lower and upper end, and what is to be added to the method."""
+        d, how = self.drawn[s][~np.isnan(self.drawn[s])], ""
+        if isinstance(s, Macro) and (left := sum(np.isnan(self.value[p]) for p in s.parts)):
+            how += f"; mean over {len(s.parts) - left} of {len(s.parts)} classes"
+        if len(d) < len(self.drawn[s]):
+            how += f"; {len(self.drawn[s]) - len(d)} of {len(self.drawn[s])} draws undefined, left out"
+        if self.alike(s):
+            low, high = self.exact(s)
+            return low, high, how + "; every draw alike" + (": exact binomial bound" if low < high else "")
+        low, high = (float(q) for q in np.quantile(d, [TAIL, 1 - TAIL]))
+        if (
+            isinstance(s, Metric) and s.raised
+        ):  # the lower end reflected (Efron's basic interval), the upper one shifted
+            low, high = max(2 * self.value[s] - high, 0.0), high - float(d.mean()) + self.value[s]
+            how += "; moved down by what resampling adds"
+        return low, high, how
+
+    def alike(self, s: Statistic) -> bool:
+        """Whether every draw that is defined gave the value."""
+        d = self.drawn[s][~np.isnan(self.drawn[s])]
+        return bool(np.all(np.abs(d - self.value[s]) <= 1e-12))
+
+    def exact(self, s: Statistic) -> tuple[float, float]:
+        """Ends where every draw is alike: k successes, or failures, of k trials, with k the patients of the smallest set."""
+        value = self.value[s]
+        if isinstance(s, Macro | Difference):
+            low, high = zip(*[self.exact(p) for p in s.parts if not np.isnan(self.value[p])], strict=True)
+            if isinstance(s, Difference):
+                return low[0] - high[1], high[0] - low[1]
+            return float(np.mean(low)), float(np.mean(high))
+        if not isinstance(s, Metric) or s.bound is None or value not in {0.0, 1.0} or not self.alike(s):
+            return value, value
+        share = TAIL ** (1 / min(self.patients(rows) for rows in s.among))
+        return (s.bound(share), 1.0) if value else (0.0, s.bound(1 - share))

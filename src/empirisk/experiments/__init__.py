@@ -1,0 +1,43 @@
+"""The list of experiments: name -> one line. Torch-free. The only list; `list`, `train --help` and the tests read it."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from empirisk.errors import Wrong, near
+
+if TYPE_CHECKING:
+    from empirisk.experiment import Experiment
+
+EXPERIMENTS = {
+    "classification": "image -> class (binary, multi-class, multi-label)",
+    "regression": "image -> number",
+}
+
+
+def named(name: str) -> "Callable[..., Experiment]":
+    """The experiment's function.
+
+    Raises
+    ------
+    Wrong
+        exit 2 if there is no such experiment.
+    """
+    if name not in EXPERIMENTS:
+        raise Wrong(f"no experiment {name!r}", remedy=near(name, EXPERIMENTS) or f"there are {', '.join(EXPERIMENTS)}")
+    found: Callable[..., Experiment] = getattr(import_module(f"empirisk.experiments.{name}"), name)
+    return found
+
+
+def rebuild(run: dict[str, Any], split: dict[str, dict[str, str]], **changes: Any) -> "Experiment":
+    """The experiment of a run again: same function, same arguments, same split and what it had learned.
+
+    A change that touches the data or its rows lets it learn anew.
+    """
+    f = named(run["experiment"])
+    from empirisk.data.table import Data
+    from empirisk.experiment import flags
+
+    touches = {field.name for field in flags(Data)} & changes.keys()
+    known = {} if touches else {"facts": run["learned"], "assigned": split}
+    return f(**run["arguments"] | changes, known=known)

@@ -1,0 +1,77 @@
+"""A figure as plain values, and how text and numbers are written in it."""
+
+import html
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from empirisk.errors import shown
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing, what it shows in words, and the numbers behind it.
+
+    `svg` is trusted markup made by this module; `columns` and `rows` are what the page puts behind a button.
+    """
+
+    key: str
+    title: str
+    svg: str
+    text: str
+    section: str = "pictures"
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[Any, ...], ...] = ()
+    wide: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for figures/NAME.json; what is not a finite number becomes None."""
+        rows = [[_plain(v) for v in row] for row in self.rows]
+        fields = {"key": self.key, "title": self.title, "svg": self.svg, "text": self.text, "section": self.section}
+        return fields | {"columns": list(self.columns), "rows": rows, "wide": self.wide}
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> "Figure":
+        """The inverse of `to_dict`."""
+        tables = {"columns": tuple(value["columns"]), "rows": tuple(tuple(row) for row in value["rows"])}
+        return cls(**(value | tables))
+
+
+def escaped(text: object, limit: int = 200) -> str:
+    """Text from outside, safe inside markup: control and direction characters shown, cut to `limit`, HTML escaped.
+
+    >>> escaped('<img src=x>')
+    '&lt;img src=x&gt;'
+    """
+    return html.escape(shown(text, limit), quote=True)
+
+
+def number(value: object, places: int | None = None) -> str:
+    """A number as the report writes it: three digits that matter, no leading zero, a true minus, thousands apart.
+
+    >>> number(0.9618), number(-0.0312), number(12.345), number(1234567), number(1.0), number(None)
+    ('.962', '−.031', '12.3', '1,234,567', '1.000', '–')
+    """
+    if value is None or isinstance(value, str):
+        return value or "–"
+    v = float(value)  # type: ignore[arg-type]
+    if not math.isfinite(v):
+        return "–"
+    if places is None:
+        places = 0 if isinstance(value, (int, np.integer)) else digits(v)
+    text = f"{abs(v):,.{places}f}"
+    text = text[1:] if text.startswith("0.") else text
+    return f"−{text}" if v < 0 and text.strip(".0") else text
+
+
+def digits(*values: float) -> int:
+    """Decimal places in which the largest of `values` shows three digits that matter (at most 3 places)."""
+    top = max((abs(v) for v in values if math.isfinite(v)), default=0)
+    return 3 if top <= 1 else max(0, 2 - math.floor(math.log10(top)))
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""What is an answer, and what is a good one: one file a task."""

@@ -1,0 +1,146 @@
+"""The predictors that a deep model must beat: the prior or the mean, a linear model on small pixels, one on hand-designed features."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from empirisk.data.table import Rows
+from empirisk.tasks.features import features
+
+MOST = 20_000
+"""Training rows that a baseline is fitted to; of more, a seeded sample."""
+
+SMALL = {2: 14, 3: 8}
+"""Pixels an axis of the images that `linear` sees, by dimensions."""
+
+STRENGTH = 0.01
+"""lambda of the linear models: mean loss + lambda/2 |w|^2 on standardised inputs, so that the minimiser exists and is one."""
+
+Inputs = dict[str, np.ndarray]
+Predictor = Callable[[np.ndarray], np.ndarray]
+
+
+def some(rows: Rows) -> Rows:
+    """The rows, or a seeded sample of 20,000 of them in their order."""
+    if len(rows) <= MOST:
+        return rows
+    chosen = np.random.default_rng(0).choice(len(rows), MOST, replace=False)
+    return [rows[i] for i in np.sort(chosen)]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a baseline sees images: channels, the range of values, the grid of `features`. Learned from training rows."""
+
+    channels: int
+    low: float
+    high: float
+    size: tuple[int, ...]
+
+    @classmethod
+    def learn(cls, rows: Rows) -> "Grid":
+        """From at most 500 rows: the commonest shape, axes from 16 to 64; bytes range from 0 to 255, other values as seen."""
+        shapes, ends, types = [], [], set()
+        for row in rows[:: len(rows) // 500 + 1]:
+            a = row["x"].read()
+            shapes.append(a.shape)
+            ends += [float(a.min()), float(a.max())]
+            types.add(a.dtype)
+        shape = max(sorted(set(shapes)), key=shapes.count)
+        low, high = (0.0, 255.0) if types == {np.dtype(np.uint8)} else (min(ends), max(ends))
+        return cls(shape[0], low, max(high, low + 1e-6), tuple(min(max(s, 16), 64) for s in shape[1:]))
+
+    def images(self, rows: Rows) -> np.ndarray:
+        """Their images (n, C, *size) in [0, 1], by area means; where channels differ, their mean."""
+        out = np.empty((len(rows), self.channels, *self.size), np.float32)
+        for i, row in enumerate(rows):
+            a = row["x"].read()
+            if a.shape[1:] != self.size:
+                a = F.interpolate(torch.from_numpy(a.astype(np.float32))[None], self.size, mode="area")[0].numpy()
+            out[i] = a if len(a) == self.channels else a.mean(0)
+        scaled: np.ndarray = np.clip((out - self.low) / (self.high - self.low), 0, 1)
+        return scaled
+
+
+class Measured:
+    """What the baselines see of rows, by baseline, one row a sample: `linear`, and `features` for 2D. Reads each row once.
+
+    linear: the area mean on 14 x 14 (2D) or 8 x 8 x 8 (3D) pixels, fewer where images are smaller; vectors as they are.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self.dims = rows[0]["x"].read().ndim - 1
+        self.grid = Grid.learn(rows) if self.dims else None
+        self._rows: Rows = []
+        self._inputs: Inputs = {}
+
+    def __call__(self, rows: Rows) -> Inputs:
+        """The inputs (N, D) by name. The last answer is kept, as each baseline asks for the same rows."""
+        if len(rows) != len(self._rows) or any(a is not b for a, b in zip(rows, self._rows, strict=True)):
+            self._rows, self._inputs = list(rows), self._measure(rows)
+        return self._inputs
+
+    def _measure(self, rows: Rows) -> Inputs:
+        if self.grid is None:
+            return {"linear": np.stack([r["x"].read() for r in rows]).astype(np.float64)}
+        small = tuple(min(SMALL[self.dims], s) for s in self.grid.size)
+        out: dict[str, list[np.ndarray]] = {"linear": [], "features": []} if self.dims == 2 else {"linear": []}
+        for start in range(0, len(rows), 256):
+            images = self.grid.images(rows[start : start + 256])  # (n, C, *size)
+            out["linear"].append(F.interpolate(torch.from_numpy(images), small, mode="area").flatten(1).numpy())
+            if self.dims == 2:
+                out["features"].append(features(images))
+        return {name: np.concatenate(parts).astype(np.float64) for name, parts in out.items()}
+
+
+def standardised(x: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """(x - mean) / sd by the columns of x; a constant column stays 0."""
+    mean, sd = x.mean(0), x.std(0)
+    scale = np.where(sd > 1e-9, 1 / np.maximum(sd, 1e-9), 0)
+    return lambda new: (new - mean) * scale
+
+
+def logistic(x: np.ndarray, y: np.ndarray, classes: int) -> Predictor:
+    """Logistic regression: the minimiser of mean -log softmax(W x + b)_y + lambda/2 |W|^2 on standardised x.
+
+    x (N, D); y (N,) class numbers. Returns x -> probabilities (N, K); a class that y lacks has probability 0.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    present = np.unique(y)
+    change = standardised(x)
+    if len(present) < 2:
+        return lambda new: np.repeat(np.eye(classes)[present], len(new), axis=0)
+    model = LogisticRegression(C=1 / (STRENGTH * len(x)), max_iter=500, tol=1e-5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # stopping at 500 steps is close enough
+        model.fit(change(x), y)
+
+    def predict(new: np.ndarray) -> np.ndarray:
+        p = np.zeros((len(new), classes))
+        p[:, present] = model.predict_proba(change(new))
+        return p
+
+    return predict
+
+
+def labels(x: np.ndarray, y: np.ndarray) -> Predictor:
+    """One logistic regression a label: x (N, D), y (N, K) of 0 and 1. Returns x -> probabilities (N, K)."""
+    each = [logistic(x, y[:, k].astype(int), 2) for k in range(y.shape[1])]
+    return lambda new: np.stack([predict(new)[:, 1] for predict in each], 1)
+
+
+def ridge(x: np.ndarray, y: np.ndarray) -> Predictor:
+    """Ridge regression: the minimiser of mean (y - w x - b)^2 / 2 + lambda/2 |w|^2 on standardised x.
+
+    x (N, D); y (N,). Returns x -> values (N,) in the unit of y.
+    """
+    change = standardised(x)
+    z = change(x)
+    mean = y.mean()
+    w = np.linalg.solve(z.T @ z / len(z) + STRENGTH * np.eye(z.shape[1]), z.T @ (y - mean) / len(z))
+    return lambda new: change(new) @ w + mean

@@ -1,0 +1,195 @@
+"""One of several classes, or any of several labels, a sample."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from empirisk.data.table import Rows
+from empirisk.data.targets import Classes, Verdict
+from empirisk.errors import Wrong
+from empirisk.estimate import Statistic
+from empirisk.experiment import Experiment, Task
+from empirisk.figures import Figure
+from empirisk.losses import Batch, Loss
+from empirisk.metrics import ranking
+from empirisk.tasks import baselines, calibration, pictures
+
+
+@dataclass(frozen=True)
+class ClassWeights:
+    """Weights w_c, inverse to the number of training rows of a class, of mean 1 over the classes present; 0 for absent ones."""
+
+    values: tuple[float, ...]
+
+    @classmethod
+    def learn(cls, rows: Rows, classes: Classes) -> "ClassWeights":
+        """From training rows."""
+        n = counts(truth(classes, rows), classes)
+        w = np.where(n > 0, 1 / np.maximum(n, 1), 0)
+        return cls(tuple(float(v) for v in w / w[n > 0].mean()))
+
+
+def training_loss(
+    classes: Classes, *, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0
+) -> Loss:
+    """What the player minimises: the terms [n] w_y * -sum_c q_c log f_c(x), with q = (1 - eps) y + eps / K.
+
+    f the softmax of the logits, y one-hot; for labels the sum over them of w_c times the binary cross-entropy, q = (1 - eps) y +
+    eps / 2. The weights are scaled to mean 1 over those above 0 and fixed. Szegedy et al., CVPR 2016, eq. 7.
+
+    Raises
+    ------
+    Wrong
+        exit 2 for weights that are not one a class or below 0, or a smoothing outside [0, 1).
+    """
+    K, eps, weights = len(classes.names), label_smoothing, None
+    if not 0 <= eps < 1:
+        raise Wrong(f"--label-smoothing is {eps}", remedy="give a share from 0 to below 1, say .1")
+    if class_weights is not None:
+        w = np.array(class_weights, dtype=np.float64)
+        if w.shape != (K,) or not np.isfinite(w).all() or (w < 0).any() or not w.any():
+            raise Wrong(
+                f"{len(w)} class weights for {K} classes",
+                remedy="give one a class, 0 or above, in the order of the classes",
+            )
+        weights = torch.from_numpy(w / w[w > 0].mean())
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        x, y = batch
+        logits = model(x)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # (n, K)
+        w = None if weights is None else weights.to(logits)
+        if classes.multi:
+            q = y.to(logits.dtype) * (1 - eps) + eps / 2
+            return F.binary_cross_entropy_with_logits(logits, q, weight=w, reduction="none").sum(1)  # (n, K) -> (n,)
+        y = y.reshape(-1).long()
+        terms = F.cross_entropy(logits, y, label_smoothing=eps, reduction="none")
+        return terms if w is None else w[y] * terms
+
+    return loss
+
+
+def classification(classes: Classes, *, at: str | None = None) -> Task:
+    """The task of naming a class, or labels. The risk watched is the plain one: -sum y log f, no weights, no smoothing.
+
+    `at`, "sensitivity=.95" or "specificity=.9", is the operating point of a binary task, found on validation; its choices then
+    follow the threshold. Without it the choice is the likeliest class and the threshold is Youden's.
+
+    Raises
+    ------
+    Wrong
+        exit 2 for an `at` that is no operating point, or where there are not two classes.
+    """
+    if at is not None:
+        calibration.wanted(at)
+        if not binary(classes):
+            raise Wrong(
+                f'--at "{at}" needs two classes', where=f"there are {len(classes.names)}", remedy="leave out --at"
+            )
+    return Task(
+        loss=lambda model, batch: calibration.log_loss(model(batch[0]), batch[1], classes.multi),
+        predict=partial(predict, classes, at),
+        score=partial(score, classes),
+        baseline=partial(baseline, classes, at),
+        show=partial(show, classes),
+        calibrate=partial(calibrate, classes, at),
+    )
+
+
+def binary(classes: Classes) -> bool:
+    """Two classes, one of which holds; the last is the positive one."""
+    return not classes.multi and len(classes.names) == 2
+
+
+def truth(classes: Classes, rows: Rows) -> np.ndarray:
+    """Class numbers (N,), or 0 and 1 of labels (N, K)."""
+    y = np.array([classes.encode(r) for r in rows])
+    return y if classes.multi else y.reshape(-1)
+
+
+def counts(y: np.ndarray, classes: Classes) -> np.ndarray:
+    """Rows of each class (K,)."""
+    return y.sum(0) if classes.multi else np.bincount(y, minlength=len(classes.names))
+
+
+def verdicts(p: np.ndarray, threshold: float, classes: Classes, at: str | None) -> list[Verdict]:
+    """Answers from probabilities (n, K): the likeliest class, by the threshold where `at` was given; labels from .5 on."""
+    p = p.astype(np.float32)
+    if classes.multi:
+        return [Verdict(v, tuple(int(k) for k in np.flatnonzero(v >= 0.5)), 0.5) for v in p]
+    if at is not None:
+        return [Verdict(v, int(v[1] >= threshold), threshold) for v in p]
+    return [Verdict(v, int(v.argmax()), threshold) for v in p]
+
+
+@torch.no_grad()
+def predict(classes: Classes, at: str | None, model: nn.Module, x: Any) -> list[Verdict]:
+    """Softmax, or the sigmoid of each label, of logits / temperature."""
+    z = model(x).float() / getattr(model, "temperature", 1.0)  # (n, K)
+    z = z.cpu().double()
+    p = z.sigmoid() if classes.multi else z.softmax(1)
+    return verdicts(p.numpy(), float(getattr(model, "threshold", 0.5)), classes, at)
+
+
+def score(classes: Classes, rows: Rows, answers: list[Verdict]) -> dict[str, Statistic]:
+    """Every metric of classes, AUC first; of two classes, sensitivity and specificity at the threshold."""
+    y, p = truth(classes, rows), np.array([a.p for a in answers], dtype=np.float64)  # p (N, K)
+    choice = np.zeros(p.shape, dtype=np.int64) if classes.multi else np.array([a.choice for a in answers])
+    if classes.multi:
+        for i, a in enumerate(answers):
+            choice[i, np.array(a.choice, dtype=np.int64)] = 1
+    out = ranking.scores(y, p, choice, classes.names, multi=classes.multi)
+    if binary(classes):
+        called = p[:, 1] >= np.array([a.threshold for a in answers])
+        out |= {"sensitivity": ranking.sensitivity(y, called), "specificity": ranking.specificity(y, called)}
+    return out
+
+
+def calibrate(classes: Classes, at: str | None, model: nn.Module, batches: Iterable[Batch]) -> None:
+    """Temperature, then for two classes the threshold, from validation batches into the buffers of the model."""
+    logits, y = calibration.seen(model, batches)
+    if not len(y):
+        return
+    t = model.get_buffer("temperature")
+    t.fill_(calibration.temperature(logits, y, classes.multi))
+    if binary(classes):
+        p = (logits / t.cpu()).double().softmax(1)[:, 1].numpy()
+        model.get_buffer("threshold").fill_(calibration.operating_point(p, y.reshape(-1).numpy() == 1, at))
+
+
+def baseline(classes: Classes, at: str | None, rows: Rows) -> dict[str, Callable[[Rows], list[Verdict]]]:
+    """The shares of the classes; logistic regression on small pixels; for 2D, logistic regression on designed features.
+
+    Fitted to the training rows, at most 20,000 of them, where also their thresholds come from.
+    """
+    rows = baselines.some(rows)
+    y, measured = truth(classes, rows), baselines.Measured(rows)
+    share = counts(y, classes) / len(rows)
+    cut = calibration.operating_point(np.full(len(rows), share[1]), y == 1, at) if at is not None else 0.5
+    out: dict[str, Callable[[Rows], list[Verdict]]] = {
+        "prior": lambda new: verdicts(np.tile(share, (len(new), 1)), cut, classes, at)
+    }
+    for name, x in measured(rows).items():
+        fitted = baselines.labels(x, y) if classes.multi else baselines.logistic(x, y, len(classes.names))
+        threshold = calibration.operating_point(fitted(x)[:, 1], y == 1, at) if binary(classes) else 0.5
+        out[name] = partial(_answers, classes, at, measured, name, fitted, threshold)
+    return out
+
+
+def _answers(
+    classes: Classes, at: str | None, measured: baselines.Measured, name: str, fitted: baselines.Predictor,
+    threshold: float, rows: Rows,
+) -> list[Verdict]:  # fmt: skip
+    """The answers of a fitted baseline to any rows."""
+    return verdicts(fitted(measured(rows)[name]), threshold, classes, at)
+
+
+def show(classes: Classes, experiment: Experiment, rows: Rows, answers: list[Verdict]) -> list[Figure]:
+    """The pictures of this task."""
+    return pictures.classification(experiment, rows, answers, classes)

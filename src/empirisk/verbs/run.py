@@ -1,0 +1,136 @@
+"""A run opened again, the task's answers to rows, and how good they are."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from empirisk import runtime
+from empirisk.estimate import Difference, Estimate, Statistic, estimates
+from empirisk.experiment import Answer, Experiment, Rows
+from empirisk.experiments import rebuild
+from empirisk.folder import RunFolder
+
+CHUNK = 128
+"""Images answered at once; an answer does not depend on it beyond rounding."""
+
+
+@torch.no_grad()
+def answer(e: Experiment, rows: Rows, device: torch.device | None = None) -> list[Answer]:
+    """One answer a row, in order, in float32. Needs no y, so new images are answered alike."""
+    device = device or torch.device("cpu")
+    e.model.to(device).eval()
+    pixels = e.data.pixels(rows)
+    said: list[Answer] = []
+    for index in torch.split(torch.arange(len(rows)), CHUNK):
+        said += e.task.predict(e.model, pixels.take(index, device).to(device))
+    return said
+
+
+def patients(rows: Rows) -> list[str | None]:
+    """The patient of each row, by which intervals are drawn."""
+    from empirisk.data.splits import key
+
+    return [key(r["patient"]) if r.get("patient") else None for r in rows]
+
+
+def judge(
+    e: Experiment, rows: Rows, statistics: Mapping[str, Statistic], keep: np.ndarray | None = None
+) -> dict[str, Estimate]:
+    """Every score with its interval."""
+    return estimates(statistics, patients(rows), keep=keep, unit="image" if e.data.card().dims else "row")
+
+
+def beside(
+    e: Experiment, rows: Rows, mine: dict[str, Statistic], baselines: dict[str, Callable[[Rows], list[Answer]]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The baselines' scores on these rows, and the paired differences: model minus baseline."""
+    scores, differences = {}, {}
+    for name, baseline in baselines.items():
+        theirs = e.task.score(rows, baseline(rows))
+        scores[name] = judge(e, rows, theirs)
+        common = {k: Difference(mine[k], theirs[k]) for k in mine if k in theirs and "/" not in k}
+        differences[name] = judge(e, rows, common)
+    return scores, differences
+
+
+def recorded(scores: Any) -> Any:
+    """Estimates, nested by name, as metrics.json holds them."""
+    return scores.json() if isinstance(scores, Estimate) else {k: recorded(v) for k, v in scores.items()}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, and what can be done with it."""
+
+    path: Path
+
+    @property
+    def folder(self) -> RunFolder:
+        """Its files."""
+        return RunFolder(self.path)
+
+    def experiment(self, **changes: Any) -> Experiment:
+        """The same function, the same arguments, what it had learned, and its weights.
+
+        Raises
+        ------
+        Wrong
+            exit 2 if there is no run; exit 3 if its weights are not whole.
+        """
+        e = rebuild(self.folder.read(), self.folder.read_split(), **changes)
+        self.folder.load_weights(e.model)
+        return e
+
+    def write_predictions(self, e: Experiment, rows: Rows, answers: Sequence[Answer], stem: str) -> Path:
+        """predictions/STEM.csv: id, patient, target, prediction, then by kind."""
+        folder, kind = self.folder.prediction_file(stem).parent, e.data.kind
+        assert kind is not None
+        cells = [
+            {"id": r["id"], "patient": r.get("patient") or ""} | kind.write(r, a, folder)
+            for r, a in zip(rows, answers, strict=True)
+        ]
+        return self.folder.write_predictions(stem, list(cells[0]), cells)
+
+    def test(self, data: Any = None, at: str | None = None, device: str = "auto") -> dict[str, Estimate]:
+        """Open the test set, or judge on all of another one."""
+        from empirisk.verbs.test import tested
+
+        return tested(self, data=data, at=at, device=runtime.device_named(device))
+
+    def predict(self, images: Any, device: str = "auto") -> list[Answer]:
+        """Answers for paths, arrays (C, *size) or tensors; needs no training data."""
+        from empirisk.verbs.predict import predicted
+
+        given = [images] if isinstance(images, (str, Path, np.ndarray, torch.Tensor)) else list(images)
+        return predicted(self, given, device=runtime.device_named(device))[2]
+
+    def report(self) -> Path:
+        """Write the page again."""
+        from empirisk.verbs.report import reported
+
+        return reported(self)
+
+
+def load(path: str | Path) -> Run:
+    """A run folder as a Run.
+
+    Raises
+    ------
+    Wrong
+        exit 2 if it is no run.
+    """
+    run = Run(Path(path))
+    run.folder.read()
+    return run
+
+
+def joined(paths: Iterable[Any]) -> str:
+    """The stem of a predictions file: of one path its own name, of several their folder's."""
+    given = [Path(p) for p in paths]
+    one = given[0] if len(given) == 1 else given[0].absolute().parent
+    name = one.name if one.is_dir() or len(given) > 1 else one.name.removesuffix(".gz")
+    return (name if one.is_dir() or len(given) > 1 else Path(name).stem) or "predictions"

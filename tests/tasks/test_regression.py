@@ -1,0 +1,93 @@
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from empirisk.data.targets import Number
+from empirisk.errors import Wrong
+from empirisk.tasks.regression import regression, residual_loss
+
+
+@dataclass(frozen=True)
+class Held:
+    values: np.ndarray
+
+    def read(self) -> np.ndarray:
+        return self.values
+
+
+DIAMETER = Number(column="diameter", mean=10.0, std=4.0)
+
+
+def rows_of(targets: Any, x: Any = None) -> list[dict[str, Any]]:
+    x = np.zeros((len(targets), 1, 16, 16), np.uint8) if x is None else x
+    return [
+        {"id": f"r{i}", "x": Held(v), "target": float(t), "patient": None, "part": "train"}
+        for i, (t, v) in enumerate(zip(targets, x, strict=True))
+    ]
+
+
+def value(score: Any, name: str, n: int) -> float:
+    return float(score[name](np.ones((1, n)))[0])
+
+
+@pytest.mark.parametrize("kind", ["squared", "absolute", "huber"])
+@pytest.mark.parametrize("column", [False, True])
+def test_losses_by_hand(kind: str, column: bool) -> None:
+    f, y = torch.tensor([[0.5], [-2.0], [3.0]], dtype=torch.float64), torch.tensor([1.0, 1.0, 2.5], dtype=torch.float64)
+    r = np.array([0.5, 3.0, 0.5])
+    by_hand = {"squared": r**2, "absolute": r, "huber": np.where(r < 1, r**2 / 2, r - 0.5)}[kind]
+    terms = residual_loss(kind)(nn.Identity(), (f, y[:, None] if column else y))
+    assert terms.shape == (3,)
+    assert np.allclose(terms.numpy(), by_hand, rtol=1e-12)
+    assert (terms >= 0).all()
+
+
+def test_unknown_loss_names_the_near_one() -> None:
+    with pytest.raises(Wrong, match='Did you mean "huber"') as caught:
+        regression(DIAMETER, loss="hubert")
+    assert caught.value.code == 2
+
+
+def test_answers_are_in_the_unit_of_the_target() -> None:
+    answers = regression(DIAMETER, loss="squared").predict(nn.Identity(), torch.tensor([[0.0], [1.5]]))
+    assert answers == [10.0, 16.0]
+    assert all(type(a) is float for a in answers)
+
+
+def test_scores_by_hand() -> None:
+    y = [3.0, 8.0, 21.0, 12.5]
+    score = regression(DIAMETER, loss="squared").score(rows_of(y), [4.0, 8.0, 20.0, 14.5])
+    assert list(score)[:4] == ["mae", "rmse", "r2", "spearman"]
+    assert value(score, "mae", 4) == pytest.approx(1.0, rel=1e-5)
+    assert value(score, "rmse", 4) == pytest.approx(np.sqrt(1.5), rel=1e-5)
+    assert value(score, "r2", 4) == pytest.approx(1 - 6 / np.sum((np.array(y) - np.mean(y)) ** 2), rel=1e-5)
+    assert value(score, "spearman", 4) == pytest.approx(1)
+
+
+def test_linear_beats_the_mean_on_brightness() -> None:
+    rng = np.random.default_rng(0)
+    t = rng.uniform(2, 30, 200)
+    x = np.clip(t[:, None, None, None] * 5 + rng.normal(0, 20, (200, 1, 16, 16)), 0, 255).astype(np.uint8)
+    rows, task = rows_of(t, x), regression(DIAMETER, loss="squared")
+    fitted = task.baseline(rows[:100])
+    assert list(fitted) == ["mean", "linear"]
+    assert fitted["mean"](rows[:3]) == pytest.approx([t[:100].mean()] * 3, rel=1e-5)
+    rmse = {name: value(task.score(rows[100:], f(rows[100:])), "rmse", 100) for name, f in fitted.items()}
+    assert rmse["linear"] < rmse["mean"] / 2
+
+
+def test_ridge_on_a_vector_finds_the_line() -> None:
+    x = np.linspace(0, 1, 50, dtype=np.float32)[:, None]
+    rows = rows_of(3 + 5 * x[:, 0], x)
+    got = regression(DIAMETER, loss="absolute").baseline(rows)["linear"](rows)
+    assert got == pytest.approx(3 + 5 * x[:, 0], abs=0.05)
+
+
+def test_a_constant_column_is_harmless() -> None:
+    x = np.stack([np.linspace(0, 1, 20), np.ones(20)], 1).astype(np.float32)
+    got = regression(DIAMETER, loss="squared").baseline(rows_of(x[:, 0], x))["linear"](rows_of(x[:, 0], x))
+    assert np.isfinite(got).all()
