@@ -1,29 +1,31 @@
 """The command line: names and one-line helps here, everything else where it is done. Imports neither torch nor numpy."""
 
+import json
 import os
 import sys
+import traceback
 from pathlib import Path
 
-from cyclopts import App, CycloptsError, Group
+from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.exceptions import UnknownCommandError
 
 from empirisk import __version__
-from empirisk.errors import INTERRUPTED, USE, Wrong, near
+from empirisk.errors import INTERRUPTED, RUN, Wrong, near
 from empirisk.experiments import EXPERIMENTS
 
 HELP = """Deep learning for medical images, with the evidence beside every number.
 
-First:  empirisk demo                                (no data, no network, two minutes)
-
-Yours:  empirisk data FOLDER                         (what was understood, what is odd)
-
+First   empirisk demo                         no data, no network, two minutes
+Yours   empirisk data FOLDER                  what was understood, what is odd
         empirisk train classification FOLDER
+        empirisk test runs/FOLDER"""
+TRAIN = """Train EXPERIMENT on DATA into a run folder; the same command goes on.
 
-        empirisk test runs/FOLDER
-"""
+        empirisk train classification FOLDER --epochs 20
+        empirisk train --config runs/FOLDER/run.json     the same run again"""
 VERBS = {
     "Start": {
-        "demo": ("demo:demo", "Train on embedded data, test, write and name the report; offline."),
+        "demo": ("demo:demo", "Train on embedded data, test, write a report; offline."),
         "data": ("data:data", "What a data set holds, what is odd, the next command."),
         "audit": ("audit:audit", "Leaks between splits; exit 2 if there are any."),
     },
@@ -38,25 +40,38 @@ VERBS = {
     },
     "Look": {"list": ("list:list_", "Runs as a leaderboard; experiments, models, metrics, datasets.")},
 }
+NAMES = [*(name for verbs in VERBS.values() for name in verbs), "train"]
 
 
-def build() -> App:
-    """Every command by its import path, so that help imports nothing heavy."""
-    app = App("empirisk", help=HELP, version=__version__, result_action="return_value", help_flags=["--help", "-h"])
+def build(argv: list[str]) -> App:
+    """Every command by its import path, so that help imports nothing heavy; the one that is asked for tells of itself."""
+    app = App(
+        "empirisk", help=HELP, version=__version__, help_format="plaintext", result_action="return_value",
+        help_flags=["--help", "-h"], default_parameter=Parameter(negative="", show_default=False), suppress_keyboard_interrupt=False,
+    )  # fmt: skip
+    order = iter(range(100))
     for title, verbs in VERBS.items():
         group = Group.create_ordered(title)
         if title == "Train":
             train = App(
                 "train",
-                help="Train EXPERIMENT on DATA: empirisk train classification DATA. Also: train --config FILE.",
+                help=TRAIN,
+                help_format="plaintext",
                 group=group,
+                usage="Usage: empirisk train EXPERIMENT DATA [OPTIONS]",
             )
+            experiments = Group.create_ordered("Experiments")
             for name, line in EXPERIMENTS.items():
-                train.command(f"empirisk.verbs.command:{name}", name=name, help=line)
+                help_ = None if argv[1:2] == [name] else line
+                where = f"empirisk.verbs.command:{name}"
+                train.command(where, name=name, help=help_, group=experiments, sort_key=next(order))
+            train["--help"].show = train["--version"].show = False
             app.command(train)
-            app.command("empirisk.verbs.command:again", name="train-again", help="train --config", show=False)
+            app.command("empirisk.verbs.command:again", name="train-again", show=False)
         for name, (where, line) in verbs.items():
-            app.command(f"empirisk.verbs.{where}", name=name, help=line, group=group)
+            help_ = None if argv[:1] == [name] else line
+            app.command(f"empirisk.verbs.{where}", name=name, help=help_, group=group, sort_key=next(order))
+    app["--help"].group = app["--version"].group = Group.create_ordered("Options")
     return app
 
 
@@ -70,12 +85,14 @@ def redirect(argv: list[str]) -> list[str]:
     """
     if argv[:1] != ["train"] or len(argv) < 2 or argv[1] in EXPERIMENTS or argv[1] in {"--help", "-h"}:
         return argv
-    if argv[1] == "--config" or argv[1].startswith("--config="):
-        first = argv[1].partition("=")[2]
-        return ["train-again", *([first] if first else []), *argv[2:]]
+    flags = [i for i, a in enumerate(argv) if a == "--config" or a.startswith("--config=")]
+    if argv[1].startswith("-"):
+        if not flags:
+            raise Wrong("train needs an experiment", remedy="the form is: empirisk train EXPERIMENT DATA")
+        at = flags[0]
+        value, rest = ([argv[at].partition("=")[2]], at + 1) if "=" in argv[at] else (argv[at + 1 : at + 2], at + 2)
+        return ["train-again", *value, *argv[1:at], *argv[rest:]]
     word = argv[1]
-    if word.startswith("-"):
-        return argv
     from empirisk.verbs.guess import command_for
 
     if command := command_for(word):
@@ -87,36 +104,62 @@ def redirect(argv: list[str]) -> list[str]:
     )
 
 
+def misused(error: CycloptsError, argv: list[str]) -> Wrong:
+    """What the parser refused, in our form."""
+    if isinstance(error, UnknownCommandError) and argv and argv[0] not in NAMES:
+        return Wrong(f"{argv[0]!r} is no command", remedy=near(argv[0], NAMES) or f"commands are {', '.join(NAMES)}")
+    words = [w for w in argv[:2] if w in NAMES or w in EXPERIMENTS]
+    text = " ".join(str(error).replace("train-again", "train --config").split())
+    return Wrong(text[:1].lower() + text[1:], remedy=f"see: empirisk {' '.join([*words, '--help'])}")
+
+
+def refused(wrong: Wrong, argv: list[str]) -> int:
+    """Say what is wrong; with --json stdout holds it as the one document."""
+    print(f"empirisk: {wrong}", file=sys.stderr)
+    if "--json" in argv:
+        about = {k: getattr(wrong, k) for k in ("what", "where", "kept", "remedy", "reason", "code")}
+        print(json.dumps({"error": about}, indent=1))
+    return wrong.code
+
+
 def run(argv: list[str]) -> int:
     """One command; its exit code."""
-    app = build()
     try:
-        result = app(redirect(argv), exit_on_error=False, print_error=False)
+        result = build(argv)(redirect(argv), exit_on_error=False, print_error=False)
         return result if isinstance(result, int) else 0
     except Wrong as wrong:
-        print(f"empirisk: {wrong}", file=sys.stderr)
-        return wrong.code
+        return refused(wrong, argv)
     except CycloptsError as error:
-        words = argv[:1] if argv and argv[0] in {n for v in VERBS.values() for n in v} | {"train"} else []
-        hint = ""
-        if isinstance(error, UnknownCommandError) and argv:
-            hint = near(argv[0], [n for v in VERBS.values() for n in v] + ["train"])
-        text = " ".join(str(error).split())
-        see = "see: empirisk " + " ".join([*words, "--help"])
-        print(f"empirisk: {text}\n  {hint or see}".replace("train-again", "train --config"), file=sys.stderr)
-        return USE
+        return refused(misused(error, argv), argv)
     except KeyboardInterrupt as stopped:
         return getattr(stopped, "code", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+    except Exception as error:
+        return refused(crashed(error), argv)
+
+
+def crashed(error: Exception) -> Wrong:
+    """A fault of the program itself: its traceback goes to crash.txt, not to the terminal."""
+    file = Path("crash.txt")
+    try:
+        file.write_text("".join(traceback.format_exception(error)), "utf-8", "backslashreplace")
+        remedy = f"please report it with {file}, which lies here and may name your files"
+    except OSError:
+        remedy = "the same command with --debug shows where"
+    return Wrong(f"this is a fault of empirisk: {type(error).__name__}: {error}", remedy=remedy, code=RUN, reason="bug")
 
 
 def main() -> None:
     """The console script."""
-    if "--debug" in sys.argv:
-        sys.argv.remove("--debug")
-        sys.exit(build()(redirect(sys.argv[1:])))
-    if sys.argv[1:2] == ["train"] and not Path.cwd().exists():
+    try:
+        Path.cwd()
+    except FileNotFoundError:
         sys.exit("empirisk: the working directory is gone")
-    sys.exit(run(sys.argv[1:]))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))  # runtime.threads_of says why
+    argv = sys.argv[1:]
+    if "--debug" in argv:
+        argv.remove("--debug")
+        sys.exit(build(argv)(redirect(argv)))
+    sys.exit(run(argv))

@@ -66,6 +66,9 @@ class Experiment:
     "once, after them, on the kept weights and training batches: k-means, memory bank, BatchNorm of an EMA"
     name: str = ""
     arguments: dict[str, Any] = dc.field(default_factory=dict)
+    "as run.json holds them"
+    objects: dict[str, Any] = dc.field(default_factory=dict, repr=False)
+    "the arguments that run.json cannot hold: a table in memory, a module, a function without a name"
 
 
 def flags(kind: type) -> list[dc.Field[Any]]:
@@ -125,6 +128,11 @@ def plain(value: Any) -> Any:
     return f"<{type(value).__name__}>"
 
 
+def lost(argument: Any) -> bool:
+    """Whether JSON could not hold the value, and only says what it was."""
+    return isinstance(argument, str) and argument.startswith("<") and argument.endswith(">")
+
+
 def experiment(f: Callable[..., Experiment]) -> Callable[..., Experiment]:
     """The signature is the command line, the Python call and run.json, so the three cannot differ.
 
@@ -153,7 +161,9 @@ def experiment(f: Callable[..., Experiment]) -> Callable[..., Experiment]:
         if known and "data" in whole:
             whole["data"] = dc.replace(whole["data"], **known)  # what an earlier run learned, and its split
         torch.manual_seed(bound.arguments.get("seed", 0))
-        return dc.replace(f(**left, **whole), name=f.__name__, arguments=plain(dict(bound.arguments)))
+        arguments = plain(dict(bound.arguments))
+        objects = {k: v for k, v in bound.arguments.items() if lost(arguments[k])}
+        return dc.replace(f(**left, **whole), name=f.__name__, arguments=arguments, objects=objects)
 
     del call.__wrapped__
     call.__signature__ = signature  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
-"""Optimisers and schedules by name; the optimisers are torch's."""
+"""Optimisers and schedules by name, and the average of the weights; the optimisers are torch's."""
 
+import copy
 import importlib
 import math
 from collections.abc import Callable
@@ -17,22 +18,22 @@ Schedule = Callable[[float], float]
 
 def sgd(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
     """w <- w - lr g, with the decay as a penalty."""
-    return torch.optim.SGD(parameters, lr, weight_decay=weight_decay)
+    return torch.optim.SGD(parameters, lr, weight_decay=weight_decay, fused=True)
 
 
 def momentum(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
     """v <- .9 v + g, w <- w - lr v."""
-    return torch.optim.SGD(parameters, lr, momentum=0.9, weight_decay=weight_decay)
+    return torch.optim.SGD(parameters, lr, momentum=0.9, weight_decay=weight_decay, fused=True)
 
 
 def adam(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
     """Kingma and Ba 2015, algorithm 1; the decay acts through the moments."""
-    return torch.optim.Adam(parameters, lr, weight_decay=weight_decay)
+    return torch.optim.Adam(parameters, lr, weight_decay=weight_decay, fused=True)
 
 
 def adamw(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
     """Loshchilov and Hutter 2019, algorithm 2: the decay is decoupled from the moments."""
-    return torch.optim.AdamW(parameters, lr, weight_decay=weight_decay)
+    return torch.optim.AdamW(parameters, lr, weight_decay=weight_decay, fused=True)
 
 
 def constant(progress: float) -> float:
@@ -103,3 +104,22 @@ def schedule(name: Any) -> Schedule:
     """The schedule by name."""
     found: Schedule = named(name, SCHEDULES, "schedule")
     return found
+
+
+class Average:
+    """Exponential moving average of weights and buffers: a <- d a + (1 - d) w, with d = min(decay, (1 + n)/(10 + n))."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.module, self.decay, self.n = copy.deepcopy(model).requires_grad_(False), decay, 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move towards the model; what is no floating-point number (counters) is copied."""
+        d = min(self.decay, (1 + self.n) / (10 + self.n))
+        pairs = list(zip(self.module.state_dict().values(), model.state_dict().values(), strict=True))
+        moving = [(a, w) for a, w in pairs if a.is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in moving], [w for _, w in moving], 1 - d)
+        for a, w in pairs:
+            if not a.is_floating_point():
+                a.copy_(w)
+        self.n += 1

@@ -14,7 +14,7 @@ class Recipe:
     "sgd, momentum, adam or adamw; or package.module:function (parameters, lr, weight_decay) -> Optimizer"
     lr: float | None = None
     "largest step length; None: the model's own"
-    weight_decay: float = 0.01
+    weight_decay: float = 0.1
     "decoupled decay of the weights, a share of the step length"
     schedule: str = "one_cycle"
     "constant, cosine, warmup_cosine or one_cycle; or package.module:function (progress in [0, 1)) -> factor"
@@ -26,8 +26,8 @@ class Recipe:
     "samples a step, over all processes; None: 32 below 1,024 rows, 64 below 4,096, else 128"
     accumulate: int = 1
     "micro-batches that a batch is split into, for little memory"
-    ema: float | None = None
-    "decay of an exponential moving average of the weights, which is then what is kept; None: off"
+    ema: float = 0.99
+    "decay of an exponential moving average of the weights, which is then what is kept; 0: off"
     clip: float | None = None
     "largest norm of a gradient; None: off"
     patience: int | None = None
@@ -51,8 +51,8 @@ class Recipe:
         for flag, value in (positive | {"lr": self.lr, "clip": self.clip, "patience": self.patience}).items():
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise Wrong(f"--{flag} is {value}", remedy="it must be above 0")
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise Wrong(f"--ema is {self.ema}", remedy="a decay lies between 0 and 1, say .99")
+        if not 0 <= self.ema < 1:
+            raise Wrong(f"--ema is {self.ema}", remedy="a decay lies between 0 and 1, say .99; 0 switches it off")
         if not (self.weight_decay >= 0 and math.isfinite(self.weight_decay)):
             raise Wrong(f"--weight-decay is {self.weight_decay}", remedy="it must be 0 or above")
         if self.precision not in {"auto", "float32", "bf16", "fp16"}:

@@ -1,6 +1,7 @@
 """Device, processes, precision, generators, signals: the only place that knows torch.distributed."""
 
 import contextlib
+import functools
 import os
 import platform
 import signal
@@ -76,6 +77,11 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
+def threads_of(processes: int = 1) -> int:
+    """Half the cores, shared by the processes: a thread on every core waits for the one that something else delays."""
+    return max(1, (os.cpu_count() or 1) // 2 // processes)
+
+
 @contextlib.contextmanager
 def together(device: str = "auto") -> Iterator[torch.device]:
     """Join the processes that torchrun started, if it did; each takes its share of the threads by a fixed rule."""
@@ -83,16 +89,17 @@ def together(device: str = "auto") -> Iterator[torch.device]:
     chosen = device_named(device)
     started = size > 1 and not dist.is_initialized()
     threads = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(threads_of(int(os.environ.get("LOCAL_WORLD_SIZE", size))))
     if started:
-        if chosen.type == "cpu":
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", size))))
         dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield chosen
+        wait()  # a process that leaves first would break what the others still send
     finally:
         if started:
             dist.destroy_process_group()
-            torch.set_num_threads(threads)
+        torch.set_num_threads(threads)
 
 
 def to(value: Any, device: torch.device) -> Any:
@@ -134,16 +141,19 @@ def all_reduce(
     for p in parameters:
         if p.grad is None:  # another process may have one
             p.grad = torch.zeros_like(p)
-    counts = torch.tensor([float(n), float(stop)], device=total.device)
-    total = total.detach().clone()
-    tensors = [total, counts, *statistics, *(p.grad for p in parameters if p.grad is not None)]
-    message = torch.cat([t.flatten().to(total.dtype) for t in tensors])
+    total = total.clone()
+    count, wish = (
+        torch.full((), float(v), device=total.device) for v in (n, stop)
+    )  # filled on the device: no copy waits
+    tensors = [total, count, wish, *statistics, *(p.grad for p in parameters if p.grad is not None)]
+    kind = functools.reduce(torch.promote_types, {t.dtype for t in tensors})
+    message = torch.cat([t.flatten().to(kind) for t in tensors])
     dist.all_reduce(message)
     parts = torch.split(message, [t.numel() for t in tensors])
     torch._foreach_copy_(tensors, [m.view_as(t) for m, t in zip(parts, tensors, strict=True)])
     if statistics:
         torch._foreach_div_(statistics, dist.get_world_size())
-    return total, counts[0], counts[1] > 0
+    return total, count, wish
 
 
 def agree(number: float) -> float:

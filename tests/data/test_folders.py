@@ -162,7 +162,7 @@ def test_unreadable_pictures_are_all_listed_or_left_out_within_a_limit(tmp_path:
         draw(tmp_path / f"{'ab'[k % 2]}/{k}.png")
     for k in range(60):
         (tmp_path / f"a/bad{k:02}.png").write_bytes(b"" if k else b"\x89PNG\r\n\x1a\n" + b"\0" * 20)
-    with pytest.raises(Wrong, match=r"60 of 64 pictures cannot be read") as caught:
+    with pytest.raises(Wrong, match=r"60 of 64 pictures of .* cannot be read") as caught:
         table(tmp_path, skip_bad=59)
     said = str(caught.value)
     assert "a/bad00.png: the PNG is cut short" in said

@@ -1,15 +1,18 @@
 """Batches: a pure function of (seed, epoch, index), drawn for the whole batch; each process takes its slice."""
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from empirisk import runtime
 from empirisk.data.augment import Augmentation
+from empirisk.data.changes import Parameters
+from empirisk.errors import Wrong
 from empirisk.losses import Batch
 
 IN_MEMORY = 2 * 2**30
@@ -29,13 +32,26 @@ def edges(n: int, size: int, least: int) -> list[int]:
 
 
 class Reading(Dataset[Tensor]):
-    """Images read one by one, for workers."""
+    """Images read one by one, for workers; what is wrong with one comes back as words, since an exception loses them."""
 
     def __init__(self, read: Callable[[int], np.ndarray]) -> None:
         self.read = read
 
-    def __getitem__(self, index: int) -> Tensor:
-        return torch.from_numpy(self.read(index))
+    def __getitem__(self, index: int) -> Any:
+        try:
+            return torch.from_numpy(self.read(index))
+        except Wrong as wrong:
+            return vars(wrong)
+
+    @staticmethod
+    def begun(worker: int) -> None:
+        """Ctrl-C goes to every process of the terminal; it is the first that answers it."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    @staticmethod
+    def stacked(images: list[Any]) -> Any:
+        """The batch, or the first of what was wrong."""
+        return next((i for i in images if isinstance(i, dict)), None) or default_collate(images)
 
 
 class Pixels:
@@ -77,33 +93,37 @@ class Pixels:
         loader = DataLoader(
             Reading(self.read), batch_sampler=[i.tolist() for i in indices], num_workers=self.workers,
             multiprocessing_context="fork", generator=torch.Generator().manual_seed(0), pin_memory=device.type == "cuda",
+            collate_fn=Reading.stacked, worker_init_fn=Reading.begun,
         )  # fmt: skip
-        yield from (self.scaled(x.to(device, non_blocking=True)) for x in loader)
+        for x in loader:
+            if isinstance(x, dict):
+                raise Wrong(**x)
+            yield self.scaled(x.to(device, non_blocking=True))
+
+
+Along = Callable[[Augmentation, Any, Parameters], Any]
+"""How y moves with x, for one that lies on it: lambda change, mask, p: change.apply_mask(mask, p)."""
 
 
 class Stream:
-    """Training batches of an epoch, this process's share, augmented on the device."""
+    """Training batches of an epoch, this process's share, augmented on the device.
+
+    Raises
+    ------
+    Wrong
+        exit 2 where a batch has fewer samples than there are processes.
+    """
 
     def __init__(
-        self,
-        x: Pixels,
-        y: Any,
-        ids: Sequence[str],
-        *,
-        batch: int,
-        seed: int,
-        change: Augmentation | None,
-        device: torch.device,
-    ) -> None:
-        self.x, self.y, self.ids, self.seed, self.change, self.device = (
-            x.on(device),
-            runtime.to(y, device),
-            ids,
-            seed,
-            change,
-            device,
-        )
+        self, x: Pixels, y: Any, ids: Sequence[str], *, batch: int, seed: int, change: Augmentation | None,
+        device: torch.device, along: Along | None = None,
+    ) -> None:  # fmt: skip
+        self.x, self.y, self.ids, self.seed = x.on(device), runtime.to(y, device), ids, seed
+        self.change, self.along, self.device = change, along, device
         self.cuts = edges(len(ids), batch, max(2, runtime.world()))
+        if min(batch, len(ids)) < runtime.world():
+            text = f"a batch of {min(batch, len(ids))} cannot be shared by {runtime.world()} processes"
+            raise Wrong(text, remedy="give a larger --batch, or fewer --processes")
 
     def __len__(self) -> int:
         return len(self.cuts) - 1
@@ -132,6 +152,7 @@ class Stream:
             if self.change is not None:
                 parameters = self.change.draw(self.generator(epoch, i + 1), len(rows))
                 x = self.change.apply(x, parameters[share])
+                y = self.along(self.change, y, parameters[share]) if self.along else y
             yield x, y
 
     @staticmethod

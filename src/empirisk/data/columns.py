@@ -50,9 +50,12 @@ def samples(sheet: Sheet, columns: Columns, *, skip_bad: int, bare: bool) -> Tab
         be read, one picture with two labels, no label or number (unless `bare`), whatever `labels.read` refuses.
     """
     if not sheet.at:
-        raise Wrong("has no row below its header", where=sheet.where)
-    several = [c.strip() for c in columns.label.split(",")] if columns.label and "," in columns.label else []
-    role = {r: None if several and r == "label" else column(sheet, r, getattr(columns, r)) for r in USUAL}
+        raise Wrong("the table has no row below its header", where=sheet.where)
+    named = {r: getattr(columns, r) for r in USUAL}
+    if bare:  # what is to be predicted may lack the columns that training named
+        named |= {r: None for r in USUAL if r != "image" and not _there(sheet, named[r])}
+    several = [c.strip() for c in named["label"].split(",")] if named["label"] and "," in named["label"] else []
+    role = {r: None if several and r == "label" else column(sheet, r, named[r]) for r in USUAL}
     used = {c for c in role.values() if c} | set(several)
     rows: Rows = [{"patient": None, "part": "new"} for _ in sheet.at]
     classes, odd = _several(sheet, several, columns, rows) if several else _answer(sheet, role, columns, rows)
@@ -90,6 +93,10 @@ def samples(sheet: Sheet, columns: Columns, *, skip_bad: int, bare: bool) -> Tab
         name=sheet.name, rows=rows, form=sheet.form, understood=about, odd=[*sheet.notes, *odd, *more], classes=classes,
         split_given=split, patients_known=any(r["patient"] for r in rows), unreadable=unreadable,
     )  # fmt: skip
+
+
+def _there(sheet: Sheet, name: str | None) -> bool:
+    return name is not None and ("(" in name or {n.strip() for n in name.split(",")} <= {*sheet.columns, "none"})
 
 
 def column(sheet: Sheet, role: str, name: str | None) -> str | None:

@@ -86,12 +86,12 @@ def table(path: Path, columns: Columns) -> Table:
     keys = {p: f"{p}_images".lstrip("_") for p in parts}
     keys = {p: k for p, k in keys.items() if len(found[k])}
     if not keys:
-        raise Wrong("holds no image", where=str(path))
+        raise Wrong("the archive holds no image", where=str(path))
     kind = compact(found[next(iter(keys.values()))])
     images = {p: pixels(found[k], kind, f"{path}: {k}") for p, k in keys.items()}
     shapes = {a.shape[1:] for a in images.values()}
     if len(shapes) > 1:
-        raise Wrong(f"parts of unequal shape: {listed(sorted(shapes))}", where=str(path))
+        raise Wrong(f"the archive has parts of unequal shape: {listed(sorted(shapes))}", where=str(path))
     truth = {p: found[k] for p in images if (k := f"{p}_labels".lstrip("_")) in found}
     for p, y in truth.items():
         if len(y) != len(images[p]):
@@ -182,13 +182,13 @@ def labels_of(
         return _several(flat, set_, columns, path)
     if any(y.ndim != 1 for y in flat.values()):
         raise Wrong(
-            f"labels of shape {next(iter(truth.values())).shape}",
+            f"the archive has labels of shape {next(iter(truth.values())).shape}",
             where=str(path),
             remedy="(n,), (n, 1), or (n, K) of 0 and 1",
         )
     values = {p: y.astype(np.float64) for p, y in flat.items()}
     if any(np.isinf(v).any() for v in values.values()):
-        raise Wrong("labels that are not finite", where=str(path))
+        raise Wrong("the archive has labels that are not finite", where=str(path))
     known_values = np.unique(np.concatenate([v[~np.isnan(v)] for v in values.values()]))
     gone = sum(int(np.isnan(v).sum()) for v in values.values())
     odd = [f"{gone:,} rows have no label"] if gone else []

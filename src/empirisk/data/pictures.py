@@ -51,10 +51,10 @@ def readable(rows: Rows, where: str, *, skip_bad: int) -> tuple[Rows, list[tuple
         lines = [f"{shown(i, 120)}: {why}" for i, why in bad[:50]]
         more = [f"and {len(bad) - 50} more"] if len(bad) > 50 else []
         wrong = Wrong(
-            f"{len(bad)} of {len(rows)} pictures cannot be read", where=shown(where), kept="; ".join(lines + more)[:590],
+            f"{len(bad)} of {len(rows)} pictures of {shown(where)} cannot be read",
             remedy=f"mend them, or go on without them: --skip-bad {len(bad)}",
         )  # fmt: skip
-        wrong.args = ("\n  ".join([f"{wrong.what} in {shown(where)}", *lines, *more, wrong.remedy]),)
+        wrong.args = ("\n  ".join([wrong.what, *lines, *more, wrong.remedy]),)  # the one message that is a list
         raise wrong
     sizes = Counter("x".join(map(str, k.shape[1:])) for k in looks if not k.fault)
     kinds = Counter((k.dtype, k.shape[0]) for k in looks if not k.fault)

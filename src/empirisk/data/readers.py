@@ -137,7 +137,9 @@ def _unknown(content: bytes) -> str:
         return "the file is empty"
     kind = next((kind for magic, kind in _OTHERS.items() if content.startswith(magic)), "")
     kind = "DICOM" if content[128:132] == b"DICM" else kind
-    return f"is {kind}, not PNG, JPEG or TIFF" if kind else "is not PNG, JPEG or TIFF by its first bytes"
+    return (
+        f"the file is {kind}, not PNG, JPEG or TIFF" if kind else "the file is not PNG, JPEG or TIFF by its first bytes"
+    )
 
 
 def _check_whole(path: Path, content: bytes, form: str) -> None:
@@ -158,19 +160,24 @@ def _check_kind(path: Path, image: "Image", form: str, content: bytes) -> None:
     """From the header alone, before anything is decoded."""
     width, height = image.size
     if not 0 < width * height <= MAX_PIXELS:
-        raise _refused(path, f"{width} x {height} pixels, more than {MAX_PIXELS:,}", "cut or shrink it")
-    if form != "JPEG" and getattr(image, "n_frames", 1) > 1:
-        raise _refused(path, f"{image.n_frames} pages in one {form}", "save each page as a picture of its own")  # type: ignore[attr-defined]
+        raise _refused(path, f"the picture has {width} x {height} pixels, more than {MAX_PIXELS:,}", "cut or shrink it")
+    pages = 1 if form == "JPEG" else getattr(image, "n_frames", 1)
+    if pages > 1:
+        raise _refused(path, f"there are {pages} pages in one {form}", "save each page as a picture of its own")
     deep = form == "PNG" and content[24] == 16 and content[25] != 0  # bit depth, colour type of IHDR
     if form == "TIFF":
         bits = image.tag_v2.get(258, (1,))  # type: ignore[attr-defined]  # BitsPerSample
         deep = len(bits) > 1 and max(bits) > 8
     if deep:
         raise _refused(
-            path, "16-bit colour, of which 8 bits would be lost", "convert it to 8-bit colour or 16-bit grey"
+            path,
+            "the picture is in 16-bit colour, of which 8 bits would be lost",
+            "convert it to 8-bit colour or 16-bit grey",
         )
     if image.mode in {"CMYK", "YCbCr", "LAB", "HSV"}:
-        raise _refused(path, f"{image.mode} colour, whose look depends on a profile", "convert it to RGB or grey")
+        raise _refused(
+            path, f"the picture is in {image.mode} colour, whose look depends on a profile", "convert it to RGB or grey"
+        )
 
 
 def _array(path: Path, image: "Image") -> np.ndarray:
@@ -185,9 +192,9 @@ def _array(path: Path, image: "Image") -> np.ndarray:
         opacity = a[..., -1:].astype(np.uint16)
         a = ((a[..., :-1] * opacity + 127) // 255).astype(np.uint8)
     if a.dtype.kind == "f" and not np.isfinite(a).all():
-        raise _refused(path, "pixels that are not finite numbers", "mend the picture")
+        raise _refused(path, "the picture has pixels that are not finite numbers", "mend the picture")
     if image.mode not in {"L", "LA", "RGB", "RGBA", "F", "I"} and not image.mode.startswith("I;16"):
-        raise _refused(path, f"pixels of the kind {image.mode}", CONVERT)
+        raise _refused(path, f"the picture has pixels of the kind {image.mode}", CONVERT)
     if a.dtype not in (np.uint8, np.float32):
         a = a.astype(np.uint16 if a.dtype.itemsize == 2 else np.float32)
     a = a[None] if a.ndim == 2 else np.moveaxis(a, -1, 0)  # (C, H, W)

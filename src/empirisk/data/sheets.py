@@ -15,28 +15,38 @@ from empirisk.errors import Wrong, listed
 from empirisk.files import guarded, read_bytes
 
 MAX_BYTES, MAX_FIELD = 1 << 30, 1_000_000
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "TAB"}
 
 
 def table(path: Path, columns: Columns, *, skip_bad: int = 0, bare: bool = False) -> Table:
     """The table of a .csv or .tsv file; see `columns.samples`."""
     text, notes = decoded(path)
     with guarded(str(path), remedy="save it anew as comma-separated UTF-8"):
-        lines = parsed(text, separator(text, path), path)
+        mark = separator(text, path)
+        lines = parsed(text, mark, path)
     if not lines:
-        raise Wrong("is empty", where=str(path), remedy="its first row names the columns, each further row is a sample")
+        raise Wrong(
+            "the table is empty",
+            where=str(path),
+            remedy="its first row names the columns, each further row is a sample",
+        )
     header = [h.strip() for h in lines[0][1]]
     twice = [h for h, n in Counter(header).items() if n > 1]
     if twice:
         raise Wrong(
-            f"columns that occur twice: {listed([h or '(no name)' for h in twice])}",
+            f"the table has columns that occur twice: {listed([h or '(no name)' for h in twice])}",
             where=str(path),
             remedy="rename one",
         )
     ragged = [i for i, cells in lines[1:] if len(cells) != len(header)]
     if ragged:
-        raise Wrong(f"{len(header)} columns, but other numbers of cells", where=f"{path} {labels.named(ragged)}")
+        raise Wrong(
+            f"the table has {len(header)} columns, but other numbers of cells", where=f"{path} {labels.named(ragged)}"
+        )
     named = {h: [cells[k] for _, cells in lines[1:]] for k, h in enumerate(header) if h}
-    sheet = Sheet(path.stem, str(path), named, [i for i, _ in lines[1:]], path.parent, "CSV table", notes)
+    sheet = Sheet(
+        path.stem, str(path), named, [i for i, _ in lines[1:]], path.parent, f"CSV table ({SEPARATORS[mark]})", notes
+    )
     return samples(sheet, columns, skip_bad=skip_bad, bare=bare)
 
 
@@ -46,7 +56,10 @@ def frame(source: Any, columns: Columns, *, skip_bad: int = 0, bare: bool = Fals
     named = {str(n).strip(): [as_text(v) for v in source[n]] for n in names}
     sizes = {len(v) for v in named.values()}
     if len(named) < len(names) or len(sizes) > 1:
-        raise Wrong("columns of unequal length" if len(sizes) > 1 else "columns that occur twice", where=listed(names))
+        raise Wrong(
+            "the table has columns of unequal length" if len(sizes) > 1 else "the table has columns that occur twice",
+            where=listed(names),
+        )
     sheet = Sheet("table", "the table", named, range(sizes.pop() if sizes else 0), Path(), "data frame")
     return samples(sheet, columns, skip_bad=skip_bad, bare=bare)
 
@@ -75,12 +88,12 @@ def decoded(path: Path) -> tuple[str, tuple[str, ...]]:
     except UnicodeDecodeError as error:
         if encoding != "utf-8":
             raise Wrong(
-                f"is no {encoding} text at byte {error.start}", where=str(path), remedy="save it as UTF-8"
+                f"the table is no {encoding} text at byte {error.start}", where=str(path), remedy="save it as UTF-8"
             ) from None
         text, notes = raw.decode("latin-1"), (f"not UTF-8 (byte {error.start}); read as Latin-1",)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise Wrong("holds NUL characters", where=f"{path} line {line}", remedy="save it anew as UTF-8 text")
+        raise Wrong("the table holds NUL characters", where=f"{path} line {line}", remedy="save it anew as UTF-8 text")
     return text, notes
 
 
@@ -106,7 +119,7 @@ def parsed(text: str, delimiter: str, path: Path) -> list[tuple[int, list[str]]]
             lines.append((len(lines) + 1, cells))
     except csv.Error as error:
         where, remedy = f"{path} row {len(lines) + 1}", "look for a quotation mark without its partner"
-        raise Wrong(f"is no table: {error}", where=where, remedy=remedy) from None
+        raise Wrong(f"this is no table: {error}", where=where, remedy=remedy) from None
     finally:
         csv.field_size_limit(before)
     return [(i, cells) for i, cells in lines if any(c.strip() for c in cells)]

@@ -15,7 +15,8 @@ from empirisk.data import embedded, forms, splits
 from empirisk.data.augment import Augmentation
 from empirisk.data.batches import Pixels, Stream, edges
 from empirisk.data.card import Card
-from empirisk.errors import RUN, Wrong, listed
+from empirisk.data.saved import as_saved
+from empirisk.errors import Wrong
 from empirisk.files import guarded
 from empirisk.losses import Batch
 
@@ -27,6 +28,10 @@ T = TypeVar("T")
 
 class Target(Protocol):
     """What y is, both ways: a cell of the table -> y; an answer -> cells or a file in the input's own form."""
+
+    @property
+    def column(self) -> str:
+        """Of the table; a row without it has no truth."""
 
     def encode(self, row: Row) -> Any:
         """The row's y."""
@@ -125,17 +130,21 @@ class Data:
         """
         if part not in {"train", "val"}:
             raise ValueError(part)
-        rows = [r for r in self.prepared().rows if r["part"] == part]
+        rows = self.taught([r for r in self.prepared().rows if r["part"] == part])
         if not rows:
             raise Wrong(f"the {part} split is empty", remedy="more rows are needed, or a split column that names it")
         return rows
 
     def test(self) -> Rows:
         """Called by verbs/test.py and nothing else (a test greps for it)."""
-        rows = [r for r in self.prepared().rows if r["part"] == "test"]
+        rows = self.taught([r for r in self.prepared().rows if r["part"] == "test"])
         if not rows:
             raise Wrong("there are no test rows", remedy="give other data: empirisk test RUN --data OTHER")
         return rows
+
+    def taught(self, rows: Rows) -> Rows:
+        """The rows whose truth is known; the others were counted as odd when the table was read."""
+        return [r for r in rows if r.get(self.kind.column) is not None] if self.kind is not None else rows
 
     def other(self, data: Any) -> Rows:
         """All rows of another set, read in the terms of this one."""
@@ -169,8 +178,15 @@ class Data:
     def read(self, rows: Rows, i: int) -> np.ndarray:
         """One row's x on the card's grid, in its compact type."""
         row = rows[i]
-        with guarded(f"{row['id']}", remedy="look at it with `empirisk data`"):
-            return self.card().fit(row["x"].read())
+        try:
+            with guarded(f"{row['id']}", remedy="look at it with `empirisk data`"):
+                return self.card().fit(row["x"].read())
+        except Wrong as wrong:
+            if str(row["id"]) in str(wrong):
+                raise
+            raise Wrong(
+                wrong.what, where=row["id"], remedy=wrong.remedy, code=wrong.code, reason=wrong.reason
+            ) from wrong
 
     def pixels(self, rows: Rows, *, workers: int = 0) -> Pixels:
         """x of these rows, held in memory where it fits."""
@@ -223,31 +239,10 @@ def plain_fields(value: Any) -> dict[str, Any]:
 
 def read_table(data: Any, columns: forms.Columns, *, skip_bad: int = 0, bare: bool = False) -> forms.Table:
     """A path, a built-in name or a DataFrame as a table."""
+    if isinstance(data, str) and data.startswith("<"):
+        raise Wrong("the run was made from a table in memory", remedy="give it again: empirisk.load(RUN, data=TABLE)")
     if isinstance(data, str) and embedded.knows(data):
         return embedded.table(data)
+    if isinstance(data, str) and not Path(data).exists() and Path(f"{data}.npz").exists():
+        data = f"{data}.npz"  # a MedMNIST name, its file in the working directory
     return forms.table(data, columns, skip_bad=skip_bad, bare=bare)
-
-
-def as_saved(rows: Rows, saved: dict[str, dict[str, str]], hashes: dict[str, str]) -> tuple[Rows, list[str]]:
-    """The rows in their saved parts, and the ids that were added since, which are left out.
-
-    Raises
-    ------
-    Wrong
-        exit 3 if a row was removed or its pixels changed.
-    """
-    here = {r["id"]: r for r in rows}
-    removed = [i for i in saved if i not in here]
-    if removed:
-        raise Wrong(
-            f"{len(removed)} rows of the saved split are no longer in the data", where=listed(removed, 5),
-            remedy="bring them back, or train a new run", code=RUN, reason="split",
-        )  # fmt: skip
-    changed = [i for i, s in saved.items() if s["sha256"] and s["sha256"] != hashes[i]]
-    if changed:
-        raise Wrong(
-            f"the content of {len(changed)} rows has changed since the split was saved", where=listed(changed, 5),
-            remedy="bring the old files back, or train a new run", code=RUN, reason="split",
-        )  # fmt: skip
-    kept = [here[i] | {"part": s["part"], "why": s.get("why", "")} for i, s in saved.items()]
-    return kept, [i for i in here if i not in saved]

@@ -29,15 +29,29 @@ def named(name: str) -> "Callable[..., Experiment]":
     return found
 
 
-def rebuild(run: dict[str, Any], split: dict[str, dict[str, str]], **changes: Any) -> "Experiment":
+def rebuild(
+    run: dict[str, Any], split: dict[str, dict[str, str]], objects: dict[str, Any] | None = None, **changes: Any
+) -> "Experiment":
     """The experiment of a run again: same function, same arguments, same split and what it had learned.
 
-    A change that touches the data or its rows lets it learn anew.
+    `objects` are the arguments that run.json could not hold. A change that touches the data or its rows lets it learn anew.
+
+    Raises
+    ------
+    Wrong
+        exit 2 if the model was an object and is not among `objects`.
     """
     f = named(run["experiment"])
     from empirisk.data.table import Data
-    from empirisk.experiment import flags
+    from empirisk.experiment import flags, lost
 
     touches = {field.name for field in flags(Data)} & changes.keys()
     known = {} if touches else {"facts": run["learned"], "assigned": split}
-    return f(**run["arguments"] | changes, known=known)
+    arguments = run["arguments"] | (objects or {}) | changes
+    gone = [k for k, v in arguments.items() if lost(v) and k != "data"]  # predict needs no data
+    if gone:
+        raise Wrong(
+            f"the run was made with an object as {gone[0]}: {arguments[gone[0]]}",
+            remedy=f"give it again: empirisk.load(RUN, {gone[0]}=...); or name it as package.module:function",
+        )
+    return f(**arguments, known=known)

@@ -54,7 +54,7 @@ def regression(
     task = tasks.regression(kind, loss=loss)
     assert task.loss is not None
     return Experiment(
-        data.as_pairs(kind, change=augmentation(regularization.augment, card.dims)),
+        data.as_pairs(kind, change=augmentation(regularization.augment, card.dims, rigid=True)),
         Standardised(net, card.mean, card.std),
         task,
         [Player(regularised(task.loss, regularization))],

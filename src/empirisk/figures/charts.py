@@ -40,37 +40,37 @@ def chart(
     across: Sequence[tuple[float, str]] = (),
     marks: Sequence[tuple[float, str]] = (),
     square: bool = False,
+    whole: bool = False,
 ) -> str:
     """Lines with bands or points with whiskers over two axes.
 
-    `across` are horizontal, `marks` vertical reference lines, each with a short name; `label` is the text for screen readers.
+    `across` are horizontal, `marks` vertical reference lines, each with a short name; `label` is the text for screen readers; with `whole`
+    the ticks of x are whole numbers.
     """
     axes = _Axes(
         x_range or _span([c.x for c in curves]),
         y_range or _span([v for c in curves for v in (c.y, c.low, c.high) if v is not None], [a for a, _ in across]),
         height=WIDTH - LEFT - RIGHT + TOP + BOTTOM if square else HEIGHT,
     )
-    parts = [axes.frame(x, y)]
+    parts = [axes.frame(x, y, whole=whole)]
     if diagonal:
         low, high = max(axes.x[0], axes.y[0]), min(axes.x[1], axes.y[1])
         parts.append(f'<path class="reference" d="{axes.path([low, high], [low, high])}"/>')
+    notes = []  # words lie over the points, lines under them
     for value, name in across:
         a, b = axes.at(axes.x[0], value), axes.at(axes.x[1], value)
         parts.append(f'<path class="reference" d="M{a[0]} {a[1]}H{b[0]}"/>')
-        parts.append(f'<text class="note end" x="{b[0] - 4}" y="{a[1] - 5}">{escaped(name, 40)}</text>')
-    for value, name in marks:
+        notes.append(f'<text class="note end" x="{b[0] - 4}" y="{a[1] - 5}">{escaped(name, 40)}</text>')
+    for i, (value, name) in enumerate(marks):
         a, b = axes.at(value, axes.y[0]), axes.at(value, axes.y[1])
-        right = a[0] > WIDTH * 0.6
+        end, u = (" end", a[0] - 5) if a[0] > WIDTH * 0.6 else ("", a[0] + 5)
         parts.append(f'<path class="mark" d="M{a[0]} {a[1]}V{b[1]}"/>')
-        parts.append(
-            f'<text class="note{" end" if right else ""}" x="{a[0] + (-5 if right else 5)}" y="{b[1] + 12}">'
-            f"{escaped(name, 40)}</text>"
-        )
+        notes.append(f'<text class="note{end}" x="{u}" y="{b[1] + 12 + 14 * i}">{escaped(name, 40)}</text>')
     for i, curve in enumerate(curves):
         style = (i if curve.style is None else curve.style) % STYLES
         parts.append(_points(axes, curve, style) if curve.dots else _line(axes, curve, style))
     names = [(c.name, i if c.style is None else c.style, c.dots) for i, c in enumerate(curves)]
-    drawn = _svg("".join(parts), label, WIDTH, axes.height)
+    drawn = _svg("".join(parts + notes), label, WIDTH, axes.height)
     return drawn + (legend(names) if len([n for n, _, _ in names if n]) > 1 else "")
 
 
@@ -163,10 +163,10 @@ class _Axes:
             pen = "L"
         return "".join(out)
 
-    def frame(self, x: str, y: str, grid_y: bool = True) -> str:
+    def frame(self, x: str, y: str, *, grid_y: bool = True, whole: bool = False) -> str:
         """Grid, tick labels and axis names."""
         bottom, parts = self.top + self.inner[1], []
-        for tick, text in _ticks(*self.x):
+        for tick, text in _ticks(*self.x, least=1.0 if whole else 0.0):
             u = self.at(tick, self.y[0])[0]
             parts.append(f'<path class="grid" d="M{u} {self.top}V{bottom}"/>')
             parts.append(f'<text class="tick middle" x="{u}" y="{bottom + 16}">{text}</text>')
@@ -219,9 +219,9 @@ def _wide(low: float, high: float) -> tuple[float, float]:
     return (low, high) if high > low else (low - max(abs(low), 1) * 0.05, high + max(abs(high), 1) * 0.05)
 
 
-def _ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """About five round values inside the range, with their labels."""
-    raw = (high - low) / 5
+def _ticks(low: float, high: float, least: float = 0.0) -> list[tuple[float, str]]:
+    """About five round values inside the range, at least `least` apart, with their labels."""
+    raw = max((high - low) / 5, least)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
     places = max(0, -math.floor(math.log10(step) + 1e-9))

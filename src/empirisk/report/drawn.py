@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from empirisk.figures import Curve, Figure, Tile, chart, number, picture, tiles
+from empirisk.report.evidence import PARTS
 
 SHEET, PAIRS = 24, 12
 """Most images of a contact sheet, and pairs of twins."""
@@ -55,7 +56,7 @@ def _risk(
         row = next((r for r in history if int(_value(r["epoch"])) + 1 == at), history[-1])
         gap = float(row["val"]) - float(row[players[0]])
         text += f" At epoch {at} they are {number(float(row[players[0]]))} and {number(float(row['val']))}: a gap of {number(gap)}."
-    svg = chart(curves, label=text, x="epoch", y="risk", marks=mark, y_range=_robust(list(series.values())))
+    svg = chart(curves, label=text, x="epoch", y="risk", whole=True, marks=mark, y_range=_robust(list(series.values())))
     rows = tuple(zip(epochs, *series.values(), strict=True))
     return Figure("risk", "Risk of training and validation", svg, text, "training", ("epoch", *series), rows)
 
@@ -69,7 +70,7 @@ def _line(
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     places = None if high >= 0.1 else 2 - math.floor(math.log10(high))
     text = f"Between {number(low, places)} and {number(high, places)}.{more}"
-    svg = chart([Curve("", epochs, values)], label=text, x="epoch", y="", y_range=(0, high * 1.05))
+    svg = chart([Curve("", epochs, values)], label=text, x="epoch", y="", whole=True, y_range=(0, high * 1.05))
     return Figure(key, title, svg, text, "training", ("epoch", column), tuple(zip(epochs, values, strict=True)))
 
 
@@ -94,9 +95,9 @@ def contact_sheet(rows: Sequence[Mapping[str, Any]], *, per_class: int = 6) -> l
                 if row.get("target") not in (None, "")
                 else []
             )
-            items.append(Tile(((picture(image, side=112), f"Training image, {name}"),), (*words, str(row["id"])), name))
+            items.append(Tile(((picture(image, side=112), f"image of {name}"),), (*words, str(row["id"])), name))
     return (
-        [Figure("sheet", "Training images", tiles(items), "The first of each class, as stored.", "data", wide=True)]
+        [Figure("sheet", "Images of each class", tiles(items), "The first ones, as stored.", "data", wide=True)]
         if items
         else []
     )
@@ -111,8 +112,8 @@ def twins(pairs: Sequence[tuple[str, str, str, float, bool]], images: Mapping[st
             items.append(
                 Tile(
                     both,
-                    ("identical" if identical else f"correlation {number(r)}", partner, held),
-                    parts.replace("/", " and "),
+                    ("identical" if identical else f"correlation {number(min(r, 0.9999), 4)}", partner, held),
+                    " and ".join(PARTS.get(p, p) for p in parts.split("/")),
                 )
             )
         table.append((parts, partner, held, r, "yes" if identical else "no"))

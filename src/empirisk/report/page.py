@@ -85,10 +85,12 @@ def _render(template: str, **values: Any) -> str:
 
 
 def csv_link(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A data: link to the rows as CSV; text that a spreadsheet would run as a formula starts with an apostrophe."""
+    """A data: link to the rows as CSV, whole; text that a spreadsheet would run as a formula starts with an apostrophe."""
+    from markupsafe import Markup  # quoted, so safe
+
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows([_cell(v) for v in row] for row in [columns, *rows])
-    return "data:text/csv;charset=utf-8," + quote(out.getvalue().encode("utf-8", "backslashreplace"))
+    return Markup("data:text/csv;charset=utf-8," + quote(out.getvalue().encode("utf-8", "backslashreplace")))
 
 
 def _forest(c: Context) -> str:
@@ -106,25 +108,25 @@ def _forest(c: Context) -> str:
 
 def _repeat(c: Context) -> list[tuple[str, str]]:
     """What another person needs to get the same weights: seed, versions, machine, hash of the data."""
-    run, minutes = c.run, float(c.run.get("seconds") or 0) / 60
+    run, seconds = c.run, float(c.run.get("seconds") or 0)
+    time = f"{number(round(seconds))} seconds" if seconds < 120 else f"{number(seconds / 60)} minutes"
+    steps = run.get("steps") or 0
+    steps = steps.get("done", 0) if isinstance(steps, Mapping) else steps  # a run that is not finished keeps both
     out = [
         ("Seed", str((run.get("arguments") or {}).get("seed", 0))),
         ("Recipe", _words(run.get("recipe") or {})),
         ("Versions", _words(run.get("versions") or {})),
         ("Machine", _words(run.get("machine") or {})),
-        (
-            "Time",
-            f"{number(minutes)} minutes, {number((run.get('steps') or {}).get('done', 0))} steps" if minutes else "",
-        ),
+        ("Time", f"{time}, {number(steps)} steps" if seconds else ""),
         ("SHA-256 of the data", str((run.get("data") or {}).get("sha256", ""))),
     ]
     return [(k, v) for k, v in out if v]
 
 
 def _words(values: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{k} {number(v, 5).rstrip('0') if isinstance(v, float) else v}" for k, v in values.items() if v is not None
-    )
+    """Names and values in one line."""
+    said = {k: number(v, 5).rstrip("0") if isinstance(v, float) else v for k, v in values.items() if v is not None}
+    return ", ".join(f"{k} {number(v) if type(v) is int else v}" for k, v in said.items())
 
 
 def _classes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:

@@ -63,6 +63,7 @@ def _table(
         "rows": rows,
         "heads": heads,
         "usual": usual,
+        "ties": ties,
         "hidden": hidden,
         "n": n,
         "how": how,

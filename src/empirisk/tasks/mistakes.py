@@ -45,6 +45,7 @@ def of_classes(
 
 
 def of_numbers(experiment: Experiment, rows: Rows, y: np.ndarray, f: np.ndarray) -> Figure:
+    """The answers furthest from the truth."""
     order = [int(i) for i in np.argsort(-np.abs(f - y), kind="stable")[:SHOWN]]
     words = [
         ("answer too high" if f[i] > y[i] else "answer too low", (f"off by {number(float(f[i] - y[i]))}", f"truth {number(float(y[i]))}, answer {number(float(f[i]))}", str(rows[i]["id"])))

@@ -49,12 +49,10 @@ def audit(
     found = audited(data, columns, split_seed)
     say("Compared", found.compared)
     for what, counts in (("identical", found.identical), ("near-twins", found.twins), ("patients", found.patients)):
+        of_patients = what == "patients"
         some = "   ".join(f"{pair} {n}" for pair, n in counts.items())
-        say(
-            what.capitalize(),
-            some + ("" if what != "patients" or found.patients_known else "   (patients unknown)", "")[0],
-            "--patient" if what == "patients" else "",
-        )
+        some = "unknown" if of_patients and not found.patients_known else some
+        say(what.capitalize(), some, "--patient" if of_patients else "")
     for pair in found.pairs[:8]:
         say(
             "",

@@ -14,6 +14,8 @@ from cyclopts import Group, Parameter
 from empirisk.errors import Wrong, listed, near
 from empirisk.experiments import EXPERIMENTS, named
 from empirisk.files import guarded, read_bytes, read_json
+from empirisk.folder import RunFolder
+from empirisk.verbs.place import usual
 from empirisk.verbs.run import Run
 from empirisk.verbs.say import Say
 from empirisk.verbs.train import train
@@ -22,16 +24,13 @@ OWN = ("out", "device", "workers", "processes", "dry_run")
 
 
 def finish(run: Run, say: Say, dry_run: bool) -> None:
-    """The JSON document of a trained run."""
-    if say.as_json and not dry_run and not say.quiet:
-        folder = run.folder
-        say.document(
-            {
-                "run": str(run.path),
-                **{k: folder.read().get(k) for k in ("status", "kept", "seconds", "steps")},
-                "metrics": folder.metrics(),
-            }
-        )
+    """The JSON document of a trained run, or of one that was only planned."""
+    folder = run.folder
+    record = folder.read() if folder.exists() and not dry_run else {"status": "planned"}
+    say.document(
+        {"run": str(run.path), **{k: record.get(k) for k in ("status", "kept", "seconds", "steps")}}
+        | ({} if dry_run else {"metrics": folder.metrics()})
+    )
 
 
 def notes(function: Callable[..., Any]) -> dict[str, str]:
@@ -79,35 +78,40 @@ def command(name: str) -> Callable[..., None]:
     f = named(name)
     signature = inspect.signature(f)
     words = notes(f) | notes(train)
+    titles = ("Data", "Model and loss", "Recipe", "Regularisation", "Run")
+    ordered = {title: Group.create_ordered(title, sort_key=i) for i, title in enumerate(titles)}
     groups: dict[str, Group] = {}
     for kind, title in ((Data, "Data"), (Recipe, "Recipe"), (Regularization, "Regularisation")):
-        group = Group.create_ordered(title)
         for field, text in fields(kind).items():
             words.setdefault(field, text)
-            groups[field] = group
-    own, model = Group.create_ordered("Run"), Group.create_ordered("Model and loss")
-    parameters = []
-    for p in signature.parameters.values():
-        group = groups.get(p.name, model)
-        help_ = words.get(p.name, "")
-        keyword = p.replace(annotation=Annotated[p.annotation, Parameter(help=help_, group=group)])
-        parameters.append(keyword)
+            groups[field] = ordered[title]
+
+    def flag(p: inspect.Parameter, kind: Any, group: Group, help_: str = "") -> inspect.Parameter:
+        shown = Parameter(
+            help=(help_ or words.get(p.name, "")).replace("None with", "if not given, with").replace("None:", "if not given:"),
+            group=group, show_default=p.default is not None and p.default is not False,
+        )  # fmt: skip
+        return p.replace(annotation=Annotated[kind, shown])
+
+    parameters = [
+        flag(p, p.annotation, groups.get(p.name, ordered["Model and loss"])) for p in signature.parameters.values()
+    ]
+    own = ordered["Run"]
     for p in inspect.signature(train).parameters.values():
         if p.name in OWN:
-            kind_ = str | None if p.name == "out" else p.annotation
-            negative = Parameter(help=words.get(p.name, ""), group=own, negative="")
-            parameters.append(p.replace(kind=p.KEYWORD_ONLY, annotation=Annotated[kind_, negative]))
-    parameters.append(
-        inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False,
-                          annotation=Annotated[bool, Parameter(help="one JSON document on stdout, words on stderr", group=own, negative="")])
-    )  # fmt: skip
+            parameters.append(
+                flag(p.replace(kind=p.KEYWORD_ONLY), str | None if p.name == "out" else p.annotation, own)
+            )
+    json_ = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False)
+    parameters.append(flag(json_, bool, own, "one JSON document on stdout, words on stderr"))
 
     def call(*args: Any, json: bool = False, **kwargs: Any) -> None:
         say = Say(as_json=json)
         mine = {k: kwargs.pop(k) for k in OWN if k in kwargs}
         finish(train(f(*args, **kwargs), say=say, **mine), say, mine.get("dry_run", False))
 
-    call.__name__, call.__doc__ = name, inspect.cleandoc(f.__doc__ or "").split("Parameters\n")[0].strip()
+    about = inspect.cleandoc(f.__doc__ or "").split("Parameters\n")[0].strip()
+    call.__name__, call.__doc__ = name, f"{about}\n\nExample: empirisk train {name} FOLDER --epochs 20"
     call.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]
     call.__annotations__ = {p.name: p.annotation for p in parameters}
     return call
@@ -133,7 +137,13 @@ def read_config(file: Path) -> tuple[str, dict[str, Any], int | None]:
         arguments, steps = value["arguments"], value.get("steps")
     else:
         arguments, steps = {k: v for k, v in value.items() if k != "experiment"}, None
+    if not isinstance(arguments, dict) or not (steps is None or type(steps) is int):
+        raise Wrong(
+            f"{file}: arguments and steps are not as a run writes them", remedy="give a run.json as it was written"
+        )
     known = inspect.signature(named(str(name))).parameters
+    if "data" not in arguments:
+        raise Wrong(f"{file} names no data", remedy='add a key "data": a path or a built-in name')
     for key, given in arguments.items():
         if key not in known:
             raise Wrong(
@@ -174,21 +184,11 @@ def again(config: str, *, out: str | None = None, device: str = "auto", workers:
     name, arguments, steps = read_config(Path(config))
     say = Say(as_json=json)
     if out is None:
-        from empirisk.folder import RunFolder
-
-        out = str(
-            RunFolder.free_name(Path("runs") / (Path(str(arguments.get("data", name))).stem.split(":")[0] or name))
-        )
+        out = str(RunFolder.free_name(usual(name, arguments)))
     run = train(
-        named(name)(**arguments),
-        out,
-        device=device,
-        workers=workers,
-        processes=processes,
-        dry_run=dry_run,
-        steps=steps,
+        named(name)(**arguments), out, device=device, workers=workers, processes=processes, dry_run=dry_run, steps=steps,
         say=say,
-    )
+    )  # fmt: skip
     finish(run, say, dry_run)
 
 

@@ -1,12 +1,13 @@
 """Two runs over the same rows: the paired difference, an interval across 0 is a tie."""
 
+import math
 from typing import Any
 
 import torch
 
 from empirisk import runtime
 from empirisk.errors import Wrong
-from empirisk.estimate import Difference, Estimate, Statistic
+from empirisk.estimate import Difference, Estimate, Statistic, values
 from empirisk.experiment import Experiment, Rows
 from empirisk.files import read_csv
 from empirisk.verbs.run import Run, answer, judge, load, recorded
@@ -27,7 +28,8 @@ def on_validation(a: Experiment, b: Experiment, device: torch.device) -> dict[st
         exit 2 if the runs were validated on other rows.
     """
     rows, others = a.data.rows("val"), b.data.rows("val")
-    if {r["id"] for r in rows} != {r["id"] for r in others}:
+    contents = [{r["id"]: e.data.prepared().hashes[r["id"]] for r in some} for e, some in ((a, rows), (b, others))]
+    if contents[0] != contents[1]:
         raise Wrong(
             "the two runs were validated on other rows", remedy="train both on the same data with the same --split-seed"
         )
@@ -40,7 +42,7 @@ def on_validation(a: Experiment, b: Experiment, device: torch.device) -> dict[st
 
 
 def stored(run: Run, e: Experiment) -> tuple[Rows, dict[str, Statistic]] | None:
-    """Rows and scores of predictions/test.csv, if the run was tested."""
+    """Rows and scores of predictions/test.csv, if the run was tested; only scores that the table gives again as they were."""
     file = run.folder.prediction_file("test")
     if not file.exists():
         return None
@@ -48,7 +50,15 @@ def stored(run: Run, e: Experiment) -> tuple[Rows, dict[str, Statistic]] | None:
     cells = sorted(read_csv(file), key=lambda c: c["id"])
     read = [kind.read(c) for c in cells]
     rows = [{"id": c["id"], "patient": c["patient"] or None} | row for c, (row, _) in zip(cells, read, strict=True)]
-    return rows, e.task.score(rows, [said for _, said in read])
+    scores, before = e.task.score(rows, [said for _, said in read]), run.folder.metrics().get("test", {})
+    now = values(scores, len(rows))
+    same = [k for k in scores if k in before and close(now[k], before[k]["value"])]  # a threshold is not in the table
+    return rows, {k: scores[k] for k in same}
+
+
+def close(a: float | None, b: float | None) -> bool:
+    """Equal but for the table's nine digits."""
+    return a == b if a is None or b is None else math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-5)
 
 
 def compared(first: Run, second: Run, device: torch.device) -> dict[str, dict[str, dict[str, Estimate]]]:
@@ -84,10 +94,10 @@ def compare(first: str, second: str, *, device: str = "auto", json: bool = False
     found = compared(a, b, runtime.device_named(device))
     for part, scores in found.items():
         say("Validation" if part == "val" else "Test", f"{a.path} minus {b.path}, paired over the same rows")
+        say.line(f"{'':<20}{'first':<20}{'second':<20}difference")
         for name, d in scores["difference"].items():
-            words = "a tie" if d.tie else "a difference" if d.value is not None else ""
-            say(
-                "",
-                f"{name:<20}{interval(scores['first'][name]):<24}{interval(scores['second'][name]):<24}{interval(d):<24}{words}",
-            )
+            three = (scores["first"][name], scores["second"][name], d)
+            cells = [interval(e) if e.value is not None else "undefined" for e in three]
+            say.line(f"{'=' if d.tie else '':<2}{name:<18}{cells[0]:<20}{cells[1]:<20}{cells[2]}")
+    say("=", "a tie: the interval of the difference holds 0")
     say.document(recorded(found))

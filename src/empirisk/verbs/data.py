@@ -12,7 +12,7 @@ from empirisk.errors import listed
 from empirisk.files import make_folder, write
 from empirisk.report import drawn
 from empirisk.verbs.say import Say
-from empirisk.verbs.train import counts
+from empirisk.verbs.words import counts
 
 
 def next_command(data: str, table: Table) -> str:
@@ -55,17 +55,21 @@ def data(
     table = read_table(data, columns, skip_bad=skip_bad)
     say("Understood", f"{table.name}: {table.form}, {len(table.rows):,} rows")
     for what, found, flag in table.understood:
-        say("", f"{what} {found}", flag)
+        if what not in {"form", "split"}:
+            say("", f"{what} {found}", flag)
     odd = list(table.odd)
     rows = splits.split(table.rows)
     prints = audits.prints(rows)
     leaks = audits.examine(rows, hashes=prints.hashes, thumbs=prints.thumbs)
     n = counts(rows)
+    say("Split", "given" if table.split_given else "drawn, by patient" if table.patients_known else "drawn", "--split")
     for part, some in n.items():
         say(
-            "" if part != "train" else "Split",
-            f"{part} {sum(some.values()):,}: " + ", ".join(f"{k} {v}" for k, v in some.items()),
-            "--split" if part == "train" else "",
+            "",
+            [
+                f"{part} {sum(r['part'] == part for r in rows):,}:",
+                *(f"{k} {v:,}" for k, v in some.items() if k != "rows"),
+            ],
         )
     if any(leaks.identical.values()):
         odd.append(f"identical images in two splits: {listed([f'{p} {c}' for p, c in leaks.identical.items() if c])}")
@@ -82,7 +86,9 @@ def data(
         for k, v in {"name": table.name, "form": table.form, "source": table.source, "licence": table.licence}.items()
         if v
     }
-    card = Card.learn([r for r in rows if r["part"] == "train"], about, None)
+    card = Card.learn(
+        [r for r in rows if r["part"] == "train"], {k: about.get(k, "") for k in ("name", "source", "licence")}, None
+    )
     if card.dims:
         wanted = {i for p in leaks.pairs[: drawn.PAIRS] for i in (p.partner, p.held)}
         images = {r["id"]: r["x"].read() for r in rows if r["id"] in wanted}

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from empirisk.data.embedded import NAMES
+from empirisk.errors import Wrong, shown
 from empirisk.experiments import EXPERIMENTS
 from empirisk.folder import RunFolder
-from empirisk.metrics import METRICS
+from empirisk.metrics import LESS_IS_BETTER, METRICS
 from empirisk.models import list_models
 from empirisk.verbs.say import Say, short
 
@@ -16,7 +17,10 @@ def runs(root: Path) -> list[dict[str, Any]]:
     found = []
     for file in sorted(root.glob("**/run.json")):
         folder = RunFolder(file.parent)
-        record, metrics = folder.read(), folder.metrics()
+        try:
+            record, metrics = folder.read(), folder.metrics()
+        except Wrong:
+            record, metrics = {"status": "broken"}, {}
         part = next((p for p in ("test", "val") if metrics.get(p)), "")
         first = next(iter(metrics.get(part, {})), "")
         e = metrics.get(part, {}).get(first, {})
@@ -24,7 +28,15 @@ def runs(root: Path) -> list[dict[str, Any]]:
             {"run": str(folder.path), "experiment": record.get("experiment"), "status": record.get("status"), "part": part,
              "metric": first, **{k: e.get(k) for k in ("value", "low", "high", "n")}, "seconds": record.get("seconds")}
         )  # fmt: skip
-    return sorted(found, key=lambda r: (r["metric"], r["part"], -(r["value"] or 0)))
+    return sorted(
+        found, key=lambda r: (not r["metric"], r["metric"], r["part"] != "test", r["value"] is None, worse(r))
+    )
+
+
+def worse(row: dict[str, Any]) -> float:
+    """The number by which a run stands lower."""
+    value = float(row["value"] or 0)
+    return value if row["metric"] in LESS_IS_BETTER else -value
 
 
 def list_(
@@ -57,23 +69,12 @@ def list_(
     if not rows:
         say.out(f"no runs below {root}; begin with: empirisk demo")
     else:
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False)
-        for column in ("run", "experiment", "status", "part", "metric", "value", "95 % interval", "n", "seconds"):
-            table.add_column(column, overflow="fold")
+        cells = [("run", "status", "number", "95 % interval", "n")]
         for r in rows:
-            numbers = (
-                (short(r["value"]), f"[{short(r['low'])}, {short(r['high'])}]".replace("[", r"\["))
-                if r["value"] is not None
-                else ("", "")
-            )
-            table.add_row(
-                *(str(r[k] or "") for k in ("run", "experiment", "status", "part", "metric")),
-                *numbers,
-                str(r["n"] or ""),
-                str(r["seconds"] or ""),
-            )
-        Console(file=say.stream).print(table)
+            number = f"{r['part']} {r['metric']} {short(r['value'])}" if r["metric"] else ""
+            low_high = f"[{short(r['low'])}, {short(r['high'])}]" if r["value"] is not None else ""
+            cells.append((shown(r["run"]), str(r["status"] or ""), number, low_high, str(r["n"] or "")))
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for row in cells:
+            say.line("  ".join(f"{c:<{w}}" for c, w in zip(row, [*widths[:-1], 0], strict=True)))
     say.document(rows)

@@ -8,10 +8,10 @@ import torch
 
 from empirisk import runtime
 from empirisk.data.readers import Stored, Vector
-from empirisk.errors import Wrong, shown
+from empirisk.errors import Wrong, listed, shown
 from empirisk.experiment import Answer, Experiment, Rows
 from empirisk.verbs.run import Run, answer, joined, load
-from empirisk.verbs.say import Say
+from empirisk.verbs.say import Say, short
 
 SHOWN = 12
 """Answers shown on the terminal."""
@@ -48,7 +48,7 @@ def predicted(run: Run, given: list[Any], *, device: torch.device) -> tuple[Expe
     return e, rows, answer(e, rows, device)
 
 
-def predict(run: str, *paths: str, device: str = "auto", json: bool = False) -> None:
+def predict(run: str, /, *paths: str, device: str = "auto", json: bool = False) -> None:
     """Answer for new images and write RUN/predictions/NAME.csv; the training data may be gone.
 
     Example: empirisk predict runs/photos new/*.png
@@ -72,19 +72,22 @@ def predict(run: str, *paths: str, device: str = "auto", json: bool = False) -> 
     file = opened.write_predictions(e, rows, answers, joined(paths))
     kind = e.data.kind
     assert kind is not None
-    for r, a in list(zip(rows, answers, strict=True))[:SHOWN]:
-        cells = kind.write(r, a, file.parent)
-        say("", f"{shown(r['id'])}  {'  '.join(f'{k} {_cell(v)}' for k, v in list(cells.items())[1:6])}")
+    cells = [{"id": r["id"]} | kind.write(r, a, file.parent) for r, a in zip(rows, answers, strict=True)]
+    for c in cells[:SHOWN]:
+        say.line(f"{shown(c['id'])}  {brief(c)}")
     if len(rows) > SHOWN:
-        say("", f"and {len(rows) - SHOWN} more")
-    say("Written", f"{file}   {len(rows)} rows")
-    say.document(
-        {
-            "file": str(file),
-            "rows": [{"id": r["id"]} | kind.write(r, a, file.parent) for r, a in zip(rows, answers, strict=True)],
-        }
-    )
+        say.line(f"and {len(rows) - SHOWN} more")
+    say("Written", [str(file), f"{len(rows)} {'images' if e.data.card().dims else 'rows'}", listed(list(cells[0]), 8)])
+    say.document({"file": str(file), "rows": cells})
 
 
-def _cell(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def brief(cells: dict[str, Any]) -> str:
+    """An answer in a word or two: what is predicted, and its probability where it has one column of its own.
+
+    >>> brief({"prediction": "malignant", "benign": 0.07, "malignant": 0.93}), brief({"prediction": 12.345, "value": 12.345})
+    ('malignant .930', '12.3')
+    """
+    said = cells["prediction"]
+    if isinstance(said, float):
+        return short(said)
+    return f"{shown(said)} {short(cells[said])}" if isinstance(cells.get(said), float) else shown(said)

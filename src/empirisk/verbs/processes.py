@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 
 from empirisk import runtime
-from empirisk.errors import RUN, Wrong
+from empirisk.errors import RUN, Wrong, listed
 from empirisk.experiment import Experiment
+from empirisk.files import make_folder
+from empirisk.verbs.place import finished, place
 from empirisk.verbs.run import Run
 from empirisk.verbs.say import Say
-from empirisk.verbs.train import Interrupted, place
+from empirisk.verbs.train import Interrupted
 
 RESTARTS = 3
 
@@ -34,29 +36,32 @@ def spread(
     Wrong
         exit 2 if the data cannot be read by another process; exit 3 if the workers failed more than three times.
     """
-    if str(e.arguments.get("data", "")).startswith("<"):
+    if e.objects:
         raise Wrong(
-            "a table in memory cannot be read by other processes", remedy="write it to a CSV, or train with one process"
+            f"other processes cannot be given the object that is {listed(list(e.objects))}",
+            remedy="a table as CSV, a model as package.module:function; or train with one process",
         )
     folder, begun = place(e.name, e.arguments, out)
-    if begun and folder.read().get("status") == "finished":
+    if begun and finished(folder):
         say("Finished", f"{folder.path} already holds this very run", "--out")
         return Run(folder.path)
     if not begun:
+        make_folder(folder.path, parents=True)
         folder.write(experiment=e.name, arguments=e.arguments, status="running", steps=steps)
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
         f"--max-restarts={RESTARTS}", "-m", "empirisk", "train", "--config", str(folder.path / "run.json"), "--out", str(folder.path),
-        "--device", device, "--workers", str(workers), *(["--json"] if say.as_json else []),
+        "--device", device, "--workers", str(workers),
     ]  # fmt: skip
     env = os.environ | {
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",  # else a killed worker never rejoins
-        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes)),
+        "OMP_NUM_THREADS": str(runtime.threads_of(processes)),
     }
     say("Processes", f"{processes}; a killed one is started again, at most {RESTARTS} times")
     flag = runtime.Signals()
     with flag.caught():
-        child = subprocess.Popen(command, env=env, process_group=0, preexec_fn=die_with_parent)  # noqa: PLW1509
+        words = 2 if say.as_json else None  # stdout is kept for the one JSON document
+        child = subprocess.Popen(command, env=env, process_group=0, preexec_fn=die_with_parent, stdout=words)  # noqa: PLW1509
         told = False
         while (code := child.poll()) is None:
             if flag and not told:  # each worker is told once, so that it ends after its step
@@ -64,7 +69,7 @@ def spread(
                 told = True
             time.sleep(0.1)
     status = folder.read().get("status")
-    if status == "finished":
+    if finished(folder):
         return Run(folder.path)
     if flag:
         raise Interrupted(flag.code)

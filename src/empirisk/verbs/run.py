@@ -1,7 +1,7 @@
 """A run opened again, the task's answers to rows, and how good they are."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from empirisk import runtime
+from empirisk.errors import Wrong, listed, near
 from empirisk.estimate import Difference, Estimate, Statistic, estimates
 from empirisk.experiment import Answer, Experiment, Rows
 from empirisk.experiments import rebuild
@@ -67,6 +68,8 @@ class Run:
     """A run folder, and what can be done with it."""
 
     path: Path
+    objects: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    "arguments that run.json could not hold: a table in memory, a module"
 
     @property
     def folder(self) -> RunFolder:
@@ -81,7 +84,7 @@ class Run:
         Wrong
             exit 2 if there is no run; exit 3 if its weights are not whole.
         """
-        e = rebuild(self.folder.read(), self.folder.read_split(), **changes)
+        e = rebuild(self.folder.read(), self.folder.read_split(), objects=self.objects, **changes)
         self.folder.load_weights(e.model)
         return e
 
@@ -115,16 +118,23 @@ class Run:
         return reported(self)
 
 
-def load(path: str | Path) -> Run:
-    """A run folder as a Run.
+def load(path: str | Path, **objects: Any) -> Run:
+    """A run folder as a Run; `objects` are arguments that run.json could not hold, such as model=Net().
 
     Raises
     ------
     Wrong
         exit 2 if it is no run.
     """
-    run = Run(Path(path))
-    run.folder.read()
+    run = Run(Path(path), objects)
+    record = run.folder.read()
+    unknown = [k for k in objects if k not in record.get("arguments", {})]
+    if unknown:
+        raise Wrong(f"{path} has no argument {listed(unknown)}", remedy=near(unknown[0], record.get("arguments", {})))
+    if not record.get("learned"):
+        raise Wrong(
+            f"{path} has only begun: nothing was learned yet", remedy="train it first: the same train command goes on"
+        )
     return run
 
 
@@ -133,4 +143,5 @@ def joined(paths: Iterable[Any]) -> str:
     given = [Path(p) for p in paths]
     one = given[0] if len(given) == 1 else given[0].absolute().parent
     name = one.name if one.is_dir() or len(given) > 1 else one.name.removesuffix(".gz")
-    return (name if one.is_dir() or len(given) > 1 else Path(name).stem) or "predictions"
+    stem = (name if one.is_dir() or len(given) > 1 else Path(name).stem) or "predictions"
+    return f"{stem}-new" if stem in {"test", "val"} else stem  # those are the run's own

@@ -5,11 +5,14 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from empirisk.errors import shown
 from empirisk.estimate import Estimate
+
+LABEL, FLAG = 12, 19
+"""Width of the first column, and of the last."""
 
 
 def short(value: float | None, digits: int = 3) -> str:
@@ -31,6 +34,28 @@ def interval(e: Estimate) -> str:
     return f"undefined ({e.reason})" if e.value is None else f"{short(e.value)} [{short(e.low)}, {short(e.high)}]"
 
 
+def wrapped(text: str, room: int) -> list[str]:
+    """Lines of at most `room` letters, a longer word unbroken."""
+    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def flowed(parts: Sequence[object], room: int) -> list[str]:
+    """Parts beside each other while they fit, three spaces apart; a part is broken only if it alone is too long.
+
+    >>> flowed(["auc .95 [.93, .97]", "n = 24"], 20)
+    ['auc .95 [.93, .97]', 'n = 24']
+    """
+    lines = [""]
+    for part in parts:
+        text = shown(part, 4000)
+        joined = f"{lines[-1]}   {text}" if lines[-1] else text
+        if len(joined) <= room:
+            lines[-1] = joined
+        else:
+            lines += wrapped(text, room)
+    return [line for line in lines if line] or [""]
+
+
 class Say:
     """Where the words go: stdout, or stderr when stdout holds one JSON document."""
 
@@ -42,17 +67,25 @@ class Say:
         self.last = 0.0
 
     def __call__(self, label: str, text: object, flag: str = "") -> None:
-        """One labelled line; `flag` is what changes an inferred value."""
+        """One labelled line, or several under one label; a sequence breaks only between its parts.
+
+        `flag` is what changes an inferred value: it stands in a column of its own, unless the line needs a little more room.
+        """
         if self.quiet:
             return
         width = max(60, min(100, shutil.get_terminal_size((80, 24)).columns))
-        body = shown(text, 4000)
-        room = width - 12 - (len(flag) + 2 if flag else 0)
-        lines = textwrap.wrap(body, room, break_long_words=False, break_on_hyphens=False) or [""]
-        first = f"{label:<12}{lines[0]}"
-        if flag:
-            first = f"{first:<{width - len(flag)}}{flag}"
-        self.out("\n".join([first.rstrip(), *(" " * 12 + line for line in lines[1:])]))
+        room = width - LABEL - FLAG if flag else width - LABEL
+        lines = flowed(text, room) if isinstance(text, (list, tuple)) else wrapped(shown(text, 4000), room)
+        if flag and len(lines) > 1 and len(whole := shown(text, 4000)) + 2 + len(flag) <= width - LABEL:
+            lines = [f"{whole:<{width - LABEL - len(flag)}}{flag}"]
+        elif flag:
+            lines[0] = f"{lines[0]:<{room}}{flag}"
+        self.out("\n".join(f"{label if i == 0 else '':<{LABEL}}{line}".rstrip() for i, line in enumerate(lines)))
+
+    def line(self, text: str) -> None:
+        """A line as it is, unless nothing is to be said."""
+        if not self.quiet:
+            self.out(text)
 
     def out(self, text: str) -> None:
         """A line as it is; a closed pipe does not end a run."""
@@ -66,8 +99,8 @@ class Say:
 
     def document(self, value: Any) -> None:
         """The one JSON document of --json."""
-        if self.as_json:
-            print(json.dumps(value, indent=1, allow_nan=False))
+        if self.as_json and not self.quiet:
+            print(json.dumps(value, indent=1, allow_nan=False), flush=True)
 
     def numbers(self, label: str, scores: Mapping[str, Estimate]) -> None:
         """Every macro number with its interval, n and unit."""

@@ -13,6 +13,7 @@ from empirisk.estimate import Estimate
 from empirisk.verbs.report import reported
 from empirisk.verbs.run import Run, answer, beside, joined, judge, load, recorded
 from empirisk.verbs.say import Say, interval
+from empirisk.verbs.words import against
 
 
 def tested(run: Run, *, data: Any = None, at: str | None = None, device: torch.device) -> dict[str, Estimate]:
@@ -98,8 +99,7 @@ def test(run: str, *, data: str | None = None, at: str | None = None, device: st
         first = next(iter(scores))
         for name, found in metrics["difference"].items():
             if first in found:
-                d = Estimate(**found[first])
-                say("", f"{'a tie with' if d.tie else 'differs from'} the baseline {name}: {first} {interval(d)}")
+                say("", against(name, first, Estimate(**found[first])))
         if len(record["opened"]) > 1:
             say("Odd", f"the test set has been opened {len(record['opened'])} times; each is stamped in run.json")
         say("Report", str(opened.folder.report))

@@ -1,0 +1,230 @@
+"""Empirical risk minimisation: the one training loop, for every model that learns by gradients.
+
+    f* = argmin over f in F of  1/N sum_i L(y_i, f(x_i))
+
+A player has a loss it wants small and the part of the model it may move: a classifier, a VAE, a DDPM are games of one, a GAN
+of two. A loss returns its terms, a vector [n] whose mean is the risk, or that mean, a scalar, which counts for len(x) terms.
+Terms of all micro-batches of all processes weigh the same, so 1 process, N processes and accumulation take the same step.
+"""
+
+import copy
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from empirisk import runtime
+from empirisk.erm.players import Batches, Player, Seat, whole
+from empirisk.erm.run import SMALLER, EarlyStopping, Run
+from empirisk.errors import RUN, Wrong
+from empirisk.folder.checkpoints import Checkpoints
+from empirisk.losses import Batch, Loss
+from empirisk.recipe import Recipe
+
+__all__ = ["Batches", "EarlyStopping", "Fitted", "Player", "Run", "Seat", "fit", "risk", "steps_within", "whole"]
+
+Evaluate = Callable[[nn.Module], dict[str, float]]
+
+
+@dataclass
+class Fitted:
+    """What came of it: a row per epoch, the kept weights, and why it ended."""
+
+    rows: list[dict[str, Any]]
+    step: int
+    seconds: float
+    kept: EarlyStopping
+    why: str
+    stopped: bool
+
+
+def fit(
+    model: nn.Module, batches: Batches, players: list[Player], *, recipe: Recipe, lr: float, steps: int,
+    evaluate: Evaluate, watch: str | None = "val", precision: str = "float32", device: torch.device | None = None,
+    checkpoints: Checkpoints | None = None, signals: runtime.Signals | None = None,
+    tell: Callable[[Run], None] = lambda run: None, log: Callable[[list[dict[str, Any]]], None] = lambda rows: None,
+    limit: float = math.inf,
+) -> Fitted:  # fmt: skip
+    """Let the players move in turn for `steps`, keeping the epoch of least `watch`; goes on from a checkpoint if there is one.
+
+    Parameters
+    ----------
+    steps
+        of the whole run, fixed before the first: the schedule follows it.
+    evaluate
+        scores of the judged weights at each epoch's end, the same in every process; they go into its row.
+    limit
+        seconds after which a budgeted run is cut off.
+
+    Raises
+    ------
+    Wrong
+        exit 3 if a loss is not finite; exit 2 if a loss reaches no parameter.
+    """
+    device = device or torch.device("cpu")
+    stop = EarlyStopping(watch, recipe.patience)
+    run = Run(model, batches, players, recipe, lr, precision, device, stop, checkpoints)
+    run.resume()
+    began, asked, late = time.monotonic() - run.seconds, False, False
+    while run.step < steps and not run.why and not asked:
+        epoch, first = divmod(run.step, len(batches))
+        model.train()
+        for batch in batches(epoch, first):
+            step(run, batch, run.schedule(run.step / steps), bool(signals))
+            run.seconds = time.monotonic() - began
+            tell(run)
+            asked, look = run.asked_to_stop(), run.step % 10 == 0  # what clocks decide is agreed on, by a message
+            late = look and runtime.agree(run.seconds) > limit
+            if asked or late or run.step == steps or (look and run.due(60.0)):
+                break
+        run.check_finite()
+        ended = late or run.step % len(batches) == 0 or run.step == steps
+        if ended:
+            end_epoch(run, evaluate, epoch)
+            run.seconds = time.monotonic() - began
+            if stop.update(run.rows[-1], run.judged()):
+                run.why = f"the risk on validation had not fallen for {recipe.patience} epochs"
+            elif run.step < steps and (late or runtime.agree(run.seconds) > limit):
+                run.why = f"the time budget ran out at step {run.step} of {steps}"
+            log(run.rows)
+        if asked or run.why or run.step == steps or not ended or run.due():
+            run.save()
+    stopped = run.step < steps and not run.why
+    why = "stopped by hand" if stopped else run.why or "all its steps were done"
+    return Fitted(run.rows, run.step, run.seconds, stop, why, stopped)
+
+
+def step(run: Run, batch: Batch, factor: float, stop: bool) -> None:
+    """The players whose turn it is move, one after the other, and the average follows."""
+    runtime.reseed(run.device, run.recipe.seed, run.step, runtime.rank())
+    for seat in run.seats:
+        if run.step % seat.player.every == 0:
+            move(run, seat, batch, factor, stop)
+    if run.average:
+        run.average.update(run.model)
+    run.step, run.samples = run.step + 1, run.samples + size(batch[0])
+
+
+def move(run: Run, seat: Seat, batch: Batch, factor: float, stop: bool) -> None:
+    """One step of one player. The package's only backward() and optimizer.step()."""
+    total: Any = 0.0
+    n = 0
+    for p in seat.parameters:
+        p.grad = None
+    for part in micro(batch, run.recipe.accumulate):
+        with run.autocast():
+            terms = seat.player.loss(run.model, part)
+        terms = terms.to(torch.promote_types(terms.dtype, torch.float32))  # sums are never taken in half precision
+        count = terms.numel() if terms.ndim else size(part[0])
+        risk = terms.sum() if terms.ndim else terms * count
+        if risk.requires_grad:  # no gradient of another player is computed or touched
+            torch.autograd.backward(run.scaler.scale(risk), inputs=seat.parameters)
+        total, n = total + risk.detach(), n + count
+    if not seat.reached:
+        seat.check_reached()
+    total, counted, run.wish = runtime.all_reduce(seat.parameters, run.statistics, total, n, stop)
+    run.scaler.unscale_(seat.optimizer)
+    seat.prepare(counted, factor)
+    scale = run.scaler.get_scale()
+    run.scaler.step(seat.optimizer)
+    run.scaler.update()
+    seat.skipped += run.scaler.get_scale() < scale  # fp16: a gradient overflowed, and nothing moved
+    seat.totals.append(total)
+    seat.counts.append(counted)
+
+
+def size(x: Any) -> int:
+    """Samples of a batch's x."""
+    return len(x) if isinstance(x, Tensor) else size(x[0])
+
+
+def micro(batch: Batch, parts: int) -> Iterator[Batch]:
+    """The batch in at most `parts` pieces of two samples or more."""
+    n = size(batch[0])
+    parts = max(1, min(parts, n // 2))
+    if parts == 1:
+        yield batch
+        return
+    edges = [round(i * n / parts) for i in range(parts + 1)]
+    for low, high in itertools.pairwise(edges):
+        yield cut(batch[0], low, high), cut(batch[1], low, high)
+
+
+def cut(value: Any, low: int, high: int) -> Any:
+    """Samples low to high of nested tensors and of what else can be sliced, such as a carry; any other object is handed on."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(cut(v, low, high) for v in value)
+    return value[low:high] if hasattr(value, "__getitem__") else value
+
+
+def end_epoch(run: Run, evaluate: Evaluate, epoch: int) -> None:
+    """Append the epoch's row: risks of the players, scores of the judged weights, step length, speed, memory."""
+    since = run.seconds - (run.rows[-1]["seconds"] if run.rows else 0.0)
+    row: dict[str, Any] = {"epoch": epoch, "step": run.step} | {s.player.name: s.risk() for s in run.seats if s.terms()}
+    speed = run.samples * runtime.world() / max(since, 1e-9)
+    run.samples = 0
+    for seat in run.seats:
+        seat.totals, seat.counts = [], []
+    started = time.monotonic()
+    row |= evaluate(run.judged().eval())
+    if run.scaler.is_enabled():
+        row["skipped"] = sum(seat.skipped for seat in run.seats)
+    row |= {
+        "lr": run.seats[0].optimizer.param_groups[0]["lr"],
+        "images_per_second": round(speed, 1),
+        "memory_gib": round(runtime.memory(run.device), 3),
+        "seconds": round(run.seconds + time.monotonic() - started, 3),
+    }
+    run.rows.append(runtime.gather(row)[0])
+    watched = run.rows[-1].get(run.stop.metric or "", 0.0)
+    if not math.isfinite(watched):
+        run.rescue()
+        text = f"the risk on validation ({run.stop.metric}) is {watched} after epoch {epoch}"
+        raise Wrong(text, remedy=SMALLER, code=RUN, reason="divergence")
+
+
+@torch.no_grad()
+def risk(model: nn.Module, batches: Iterable[Batch], loss: Loss) -> float:
+    """The empirical risk 1/n sum of the loss's terms, in eval mode."""
+    model.eval()
+    total, n = 0.0, 0
+    for batch in batches:
+        terms = loss(model, batch)
+        count = terms.numel() if terms.ndim else size(batch[0])
+        total, n = total + float(terms.double().sum() if terms.ndim else terms.double() * count), n + count
+    return total / n if n else math.nan
+
+
+def steps_within(
+    seconds: float, model: nn.Module, batches: Batches, players: list[Player], *, recipe: Recipe, lr: float,
+    evaluate: Evaluate, precision: str, device: torch.device,
+) -> int:  # fmt: skip
+    """How many steps fit into the time: its first 5 % time steps and the evaluation on a copy, which is then thrown away."""
+    trial = Run(copy.deepcopy(model), batches, players, recipe, lr, precision, device)  # optimisers: before the clock
+    carried = batches.state_dict() if hasattr(batches, "state_dict") else None
+    start = time.monotonic()
+    marks = [start]
+    least = 3 + max(player.every for player in players)
+    for batch in itertools.chain.from_iterable(batches(epoch) for epoch in itertools.count()):
+        step(trial, batch, 1e-3, False)
+        float(trial.seats[0].totals[-1])  # wait for the device
+        marks.append(time.monotonic())
+        if len(marks) > least and runtime.agree(marks[-1] - start) > 0.05 * seconds:
+            break
+    if carried is not None:
+        batches.load_state_dict(carried)  # type: ignore[attr-defined]
+    length = (marks[-1] - marks[2]) / (len(marks) - 3)  # the first two are slow
+    for _ in range(2):  # the first may read the images
+        before = time.monotonic()
+        evaluate(trial.judged().eval())
+        judging = time.monotonic() - before
+        if runtime.agree(time.monotonic() - start) > 0.07 * seconds:
+            break
+    left = seconds - (time.monotonic() - start)
+    epochs = 0.95 * left / (len(batches) * length + judging)  # saving has the other 5 %
+    return max(1, int(runtime.agree(epochs * len(batches))))

@@ -1,0 +1,63 @@
+"""Figures of data and training."""
+
+import numpy as np
+
+from empirisk.report import drawn
+
+
+class Stored:
+    def __init__(self, image):
+        self.image = image
+
+    def read(self):
+        return self.image
+
+
+def rows(n, shape=(1, 8, 8), **more):
+    return [
+        {"id": f"train/{i}", "x": Stored(np.full(shape, i, np.uint8))} | {k: v[i % len(v)] for k, v in more.items()}
+        for i in range(n)
+    ]
+
+
+def test_the_gap_at_the_kept_epoch_is_said():
+    history = [
+        {"epoch": i, "step": i + 1, "loss": 9.0, "train": 0.5 - 0.1 * i, "val": 0.6 - 0.05 * i, "lr": 0.1}
+        for i in range(3)
+    ]
+    risk = drawn.training(history, kept=1)[0]
+    assert "At epoch 2 they are .400 and .550: a gap of .150." in risk.text
+    assert risk.columns == ("epoch", "training", "validation")
+    assert "kept, epoch 2" in risk.svg
+
+
+def test_without_a_clean_training_risk_each_player_is_drawn():
+    history = [{"epoch": 0, "step": 1, "generator": 1.0, "critic": 2.0, "val": 0.5}]
+    assert drawn.training(history)[0].columns == ("epoch", "training, generator", "training, critic", "validation")
+
+
+def test_a_stop_is_marked_and_no_history_draws_nothing():
+    history = [{"epoch": i, "step": 10 * (i + 1), "train": 1.0, "val": 1.0} for i in range(3)]
+    assert "stopped" in drawn.training(history, stops=[{"step": 15}])[0].svg
+    assert drawn.training([]) == []
+
+
+def test_a_contact_sheet_shows_every_class():
+    (sheet,) = drawn.contact_sheet(rows(40, label=["a", "b", ("c", "d"), ()]))
+    assert all(f"<b>{name}</b>" in sheet.svg for name in ("a", "b", "c, d"))
+    assert sheet.svg.count("<img") <= 24
+
+
+def test_numbers_have_a_contact_sheet_and_vectors_none():
+    (sheet,) = drawn.contact_sheet(rows(30, target=[1.5, "2"]))
+    assert "target 1.50" in sheet.svg
+    assert drawn.contact_sheet(rows(3, shape=(5,))) == []
+
+
+def test_twins_stand_side_by_side_the_closest_first():
+    images = {f"{p}/{i}": np.full((1, 8, 8), i, np.uint8) for p in ("train", "test") for i in range(20)}
+    pairs = [("train/test", f"train/{i}", f"test/{i}", 1 - i / 100, i == 0) for i in range(20)]
+    (figure,) = drawn.twins(pairs, images)
+    assert figure.svg.count("<li") == drawn.PAIRS
+    assert figure.svg.index("identical") < figure.svg.index("correlation .9900")
+    assert drawn.twins([], images) == []
