@@ -77,5 +77,7 @@ def same(a: Path, b: Path) -> None:
     assert history(a) == history(b)
     assert RunFolder(a).read()["status"] == "finished"
     assert not [p for p in a.rglob("*") if p.name.endswith((".tmp", ".partial"))]
+    there = [{p.relative_to(run) for p in run.rglob("*") if "checkpoint" not in p.parts} for run in (a, b)]
+    assert there[1] <= there[0]
     with RunFolder(a).lock():
         pass

@@ -18,7 +18,7 @@ def test_train_and_test_refuse_a_run_in_use(command, tmp_path, tiny):
             ready()
             signal.pause()
 
-    (tmp_path / "run/report.html").unlink()  # so that there is something left to do
+    (tmp_path / "run/model_card.md").unlink()  # so that there is something left to do
     with holding(hold) as pid:
         for refused in (words, ["test", tmp_path / "run"]):
             code, said = whole(refused)

@@ -118,8 +118,8 @@ def table(
         raise Wrong(f"phantom: there is no patient {without}", remedy=f"patients are P000 to P{patients - 1:03d}")
     grid = "x".join([str(size)] * dims)
     return Table(
-        name="phantom", rows=rows, form=f"phantom chest, {len(rows):,} images {grid}, 2 classes, {patients} patients",
-        understood=[("phantom", f"seeded, Bayes error {100 * bayes_error():.1f} %", "phantom:dims=2,images=1200,size=64,seed=0")],
+        name="phantom", rows=rows, form=f"seeded chest images {grid} of {patients} patients",
+        understood=[("phantom", f"seeded, Bayes error {100 * bayes_error():.1f} %", "phantom:size=64,seed=0")],
         classes=("benign", "malignant"), patients_known=True, split_given=bool(planted), licence="CC0",
         source=f"made by empirisk, seed {seed}",
     )  # fmt: skip

@@ -52,7 +52,8 @@ def demo(experiment: str = "classification", *, out: str | None = None, json: bo
     least(run, scores, say)
     say("Report", str(run.folder.report))
     say("Again", f"empirisk train --config {run.folder.path / 'run.json'}")
-    say("Yours", f"empirisk data FOLDER        then  empirisk train {experiment} FOLDER")
+    say("Yours", "empirisk data FOLDER")
+    say("", f"empirisk train {experiment} FOLDER")
     say.document(
         {"run": str(run.path), "report": str(run.folder.report), "test": {k: v.json() for k, v in scores.items()}}
     )

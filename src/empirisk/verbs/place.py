@@ -49,8 +49,8 @@ def place(name: str, arguments: dict[str, Any], out: str | Path | None) -> tuple
 
 
 def finished(folder: RunFolder) -> bool:
-    """Whether all of a run was done; the report is written last."""
-    return folder.read().get("status") == "finished" and folder.report.exists()
+    """Whether all of a run was done; the model card is written last."""
+    return folder.read().get("status") == "finished" and folder.model_card.exists()
 
 
 def differs(folder: RunFolder, name: str, arguments: dict[str, Any]) -> list[str]:

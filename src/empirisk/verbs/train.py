@@ -160,7 +160,8 @@ class Training:
         """Write what the run is made of, before anything moves."""
         e = self.e
         earlier = self.folder.read() if self.folder.exists() else {}
-        if not earlier.get("learned"):
+        if not earlier.get("learned"):  # in this order, so that a run killed in between is known and begins again
+            self.folder.write(experiment=e.name, arguments=e.arguments, status="running")
             self.folder.split(split_of(e))
         known = {"opened": [], "stops": [], "step": 0, "steps": self.steps}
         self.folder.write(
@@ -244,7 +245,7 @@ class Training:
         stopped = bool(fitted and fitted.stopped)
         kept = {"epoch": fitted.kept.epoch, "why": fitted.why} if fitted else {"epoch": None, "why": "a closed form"}
         stops = self.folder.read().get("stops", []) + ([{"step": fitted.step}] if stopped and fitted else [])
-        self.folder.report.unlink(missing_ok=True)  # the last thing to be written: where it is, the run is whole
+        self.folder.model_card.unlink(missing_ok=True)  # written last: where it is, the run is whole
         self.folder.write(
             status="stopped" if stopped else "finished", kept=kept, stops=stops, learned=e.data.facts,
             seconds=round(fitted.seconds, 2) if fitted else 0.0,
