@@ -42,8 +42,8 @@ class Job:
 JOBS = {
     "pneumoniamnist": Job("classification", "medmnist/pneumoniamnist.npz", "auc"),
     "breastmnist": Job("classification", "medmnist/breastmnist.npz", "auc"),
-    "phantom": Job("classification", "phantom", "accuracy", minutes=5, limit="bayes"),
-    "phantom-diameter": Job("regression", "phantom", "rmse", minutes=5, limit="reader"),
+    "phantom": Job("classification", "phantom", "accuracy", minutes=3, limit="bayes"),
+    "phantom-diameter": Job("regression", "phantom", "rmse", minutes=3, limit="reader"),
 }
 
 
