@@ -60,14 +60,17 @@ def together(tmp_path_factory):
             for rank, path in enumerate(errors)
         ]  # fmt: skip
         try:
-            codes = [p.wait(timeout=120) for p in processes]
+            for p in processes:
+                p.wait(timeout=120)
         finally:
             for p in processes:
                 p.kill()
                 p.wait()
-    assert codes == [0, 0], "\n".join(path.read_text() for path in errors)
+    # their last words, not their exit codes: gloo's threads may abort an interpreter that has done all and is going away
+    heard = [folder / f"heard-{rank}.json" for rank in range(2)]
+    assert all(path.exists() for path in heard), "\n".join(path.read_text() for path in errors)
     weights = {(name, rank): load_file(folder / f"{name}-{rank}.safetensors") for name in GAMES for rank in range(2)}
-    return weights, [json.loads((folder / f"heard-{rank}.json").read_text()) for rank in range(2)]
+    return weights, [json.loads(path.read_text()) for path in heard]
 
 
 @pytest.mark.parametrize("name", [name for name in GAMES if not name.startswith("batch norm")])

@@ -9,8 +9,8 @@ l1 penalty         ``--l1``                                   ``regularization/p
 l2 penalty         ``--l2``                                   ``regularization/penalty.py``: a loss to a loss
 decoupled decay    ``--weight-decay``                         ``optimization.py``: in the optimiser's step
 label smoothing    ``--label-smoothing``                      ``tasks/classification.py``: ``training_loss``
-averaged weights   ``--ema``                                  ``erm.py``: beside the weights that move
-early stopping     ``--patience`` (the kept epoch: always)    ``erm.py``: ``EarlyStopping``
+averaged weights   ``--ema``                                  ``optimization.py``: ``Average``
+early stopping     ``--patience`` (the kept epoch: always)    ``erm/run.py``: ``EarlyStopping``
 =================  =========================================  ==============================================
 """
 

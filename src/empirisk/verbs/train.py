@@ -198,7 +198,7 @@ class Training:
         self.steps = planned or recipe.epochs_for(len(stream)) * len(stream)
         if self.chief:
             self.folder.write(steps=self.steps)
-        limit = recipe.minutes * 60 * 1.08 if recipe.minutes else math.inf
+        limit = recipe.minutes * 60 * 1.03 if recipe.minutes else math.inf
         epochs = math.ceil(self.steps / len(stream))
         began: list[float] = []
 

@@ -2,7 +2,7 @@
 
 Both draw cases with replacement and compute the area; alternating, medians, one process. Ends with 1 below 25 times.
 
-    python benchmarks/bootstrap_auc.py
+    python benchmarks/bench_bootstrap_auc.py
 """
 
 import json
