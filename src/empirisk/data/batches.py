@@ -120,7 +120,7 @@ class Stream:
     ) -> None:  # fmt: skip
         self.x, self.y, self.ids, self.seed = x.on(device), runtime.to(y, device), ids, seed
         self.change, self.along, self.device = change, along, device
-        self.cuts = edges(len(ids), batch, 2 * runtime.world())
+        self.cuts = edges(len(ids), batch, max(2, runtime.world()))
         if min(batch, len(ids)) < runtime.world():
             text = f"a batch of {min(batch, len(ids))} cannot be shared by {runtime.world()} processes"
             raise Wrong(text, remedy="give a larger --batch, or fewer --processes")
