@@ -33,6 +33,8 @@ def classification(
 ) -> Experiment:
     """Classify images: binary, multi-class or multi-label, by cross-entropy -sum_k y_k log f_k(x).
 
+    Measured: pneumoniamnist auc .981 [.963, .993], 3 seeds of 10 minutes.
+
     Parameters
     ----------
     model
@@ -56,7 +58,7 @@ def classification(
     """
     data = dc.replace(data, classes=classes)
     card, kind = data.card(), data.learn(Classes, data.class_names())
-    model = ("resnet18" if card.dims else "mlp") if model == "auto" else model
+    model = models.usual(card.dims) if model == "auto" else model
     net = models.build(
         model, channels=card.channels, classes=len(kind.names), dims=card.dims, size=card.size,
         width=width, depth=depth, dropout=regularization.dropout or None, norm=norm, stem=stem,

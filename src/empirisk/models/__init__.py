@@ -41,6 +41,11 @@ def defaults(model: "str | Callable[..., nn.Module] | nn.Module") -> dict[str, f
     return {"lr": known.lr if known else 1e-3}
 
 
+def usual(dims: int) -> str:
+    """What `auto` stands for: a residual network for images, an mlp for vectors."""
+    return "resnet18" if dims else "mlp"
+
+
 def build(
     model: "str | Callable[..., nn.Module] | nn.Module",
     *,

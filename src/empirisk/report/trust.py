@@ -57,7 +57,8 @@ def _leaks(c: Context) -> Fact:
 
 
 def _twins(c: Context) -> Fact | None:
-    twins = c.audit.get("twins") or {}
+    same = c.audit.get("identical") or {}  # of those whose partner taught, the partner was left out
+    twins = {k: n - (same.get(k, 0) if k.startswith("train/") else 0) for k, n in (c.audit.get("twins") or {}).items()}
     if not any(twins.values()):
         return None
     clean, every = c.metrics.get("without_twins", {}).get(c.headline), c.metrics.get(c.part, {}).get(c.headline)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from empirisk import runtime
+from empirisk import models, runtime
 from empirisk.errors import listed
 from empirisk.estimate import Estimate, values
 from empirisk.experiment import Experiment, Rows
@@ -40,7 +40,8 @@ def odd_of(e: Experiment) -> list[str]:
     out = [r["id"] for r in loaded.rows if r.get("why")]
     if out:
         lines.append(f"{len(out)} training images are identical to a held-out one and are left out: {listed(out, 3)}")
-    twins = e.data.facts.get("audit", {}).get("twins", {})
+    found = e.data.facts.get("audit", {})
+    twins = {p: n - found["identical"][p] for p, n in found.get("twins", {}).items()}  # copies are left out
     near = [f"{n} of {pair.split('/')[1]}" for pair, n in twins.items() if n and pair.startswith("train")]
     if near:
         lines.append(f"near-twins of training images: {', '.join(near)}; numbers are given with and without them")
@@ -69,7 +70,7 @@ def plan(say: Say, e: Experiment, *, epoch: int, batch: int, precision: str, dev
     say("Plan", f"{given}: {', '.join(sizes)}", "--split" if given == "given split" else "--split-seed")
     name = str(e.arguments.get("model") or e.name)
     if name == "auto":
-        name = type(getattr(e.model, "net", e.model)).__name__.lower()
+        name = models.usual(e.data.card().dims)
     say("", f"{name}, {sum(p.numel() for p in e.model.parameters()):,} parameters", "--model, --width")
     n = torch.get_num_threads()
     threads = f", {n} thread{'s' if n > 1 else ''}" if device.type == "cpu" else ""
