@@ -1,10 +1,13 @@
 """README and docs are run: python blocks as they stand, console blocks line by line, in a folder with small data."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: a fork of a process with a pool of threads may hang
+
 import contextlib
 import doctest
 import glob
 import io
-import os
 import re
 import shlex
 import shutil
