@@ -144,3 +144,15 @@ def test_gone_data_cannot_be_opened(run, tiny, tmp_path):
     (run / "run.json").write_text(text)
     with pytest.raises(Wrong, match="gone.npz is not there"):
         er.load(run).test()
+
+
+def test_scores_print_as_a_small_table():
+    from empirisk.estimate import Estimate
+    from empirisk.verbs.run import Scores
+
+    shown = repr(
+        Scores({"auc": Estimate(0.962, 0.934, 0.983, 180), "f1": Estimate(None, None, None, 3, reason="no case")})
+    )
+    first, second = shown.splitlines()
+    assert "auc" in first and ".962 [.934, .983]" in first and "n = 180 images" in first
+    assert "undefined (no case)" in second

@@ -14,6 +14,7 @@ from empirisk.estimate import Difference, Estimate, Statistic, estimates
 from empirisk.experiment import Answer, Experiment, Rows
 from empirisk.experiments import rebuild
 from empirisk.folder import RunFolder
+from empirisk.verbs.say import interval
 
 CHUNK = 128
 """Images answered at once; an answer does not depend on it beyond rounding."""
@@ -63,6 +64,13 @@ def recorded(scores: Any) -> Any:
     return scores.json() if isinstance(scores, Estimate) else {k: recorded(v) for k, v in scores.items()}
 
 
+class Scores(dict[str, Estimate]):
+    """Estimates by name; printed, they are a small table."""
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:<20}{interval(e):<28}n = {e.n} {e.unit}s" for name, e in self.items())
+
+
 @dataclass(frozen=True)
 class Run:
     """A run folder, and what can be done with it."""
@@ -102,7 +110,7 @@ class Run:
         """Open the test set, or judge on all of another one."""
         from empirisk.verbs.test import tested
 
-        return tested(self, data=data, at=at, device=runtime.device_named(device))
+        return Scores(tested(self, data=data, at=at, device=runtime.device_named(device)))
 
     def predict(self, images: Any, device: str = "auto") -> list[Answer]:
         """Answers for paths, arrays (C, *size) or tensors; needs no training data."""
