@@ -148,12 +148,13 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, ob
     Numbers keep nine digits; None, NaN and infinity are empty cells; undecodable bytes of a file name become `\\udcff`.
     `read_csv` is the inverse.
     """
-    lines = [",".join(_cell(str(name)) for name in columns)]
-    lines += [",".join(_cell(row.get(name)) for name in columns) for row in rows]
+    lines = [",".join(csv_cell(str(name)) for name in columns)]
+    lines += [",".join(csv_cell(row.get(name)) for name in columns) for row in rows]
     return write(path, "\n".join(lines) + "\n")
 
 
-def _cell(value: object) -> str:
+def csv_cell(value: object) -> str:
+    """One cell as text, quoted where it must be; the one guard against what a spreadsheet would compute."""
     if value is None:
         return ""
     if isinstance(value, numbers.Integral):

@@ -1,9 +1,7 @@
 """One self-contained HTML page: calls nobody, needs no script, escapes whatever comes from outside."""
 
 import base64
-import csv
 import hashlib
-import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +11,7 @@ from urllib.parse import quote
 
 from empirisk.errors import shown
 from empirisk.figures import Figure, intervals, number
+from empirisk.files import csv_cell
 from empirisk.metrics import LESS_IS_BETTER
 from empirisk.report import evidence as ev
 from empirisk.report import tables, trust
@@ -88,9 +87,8 @@ def csv_link(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A data: link to the rows as CSV, whole; text that a spreadsheet would run as a formula starts with an apostrophe."""
     from markupsafe import Markup  # quoted, so safe
 
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([_cell(v) for v in row] for row in [columns, *rows])
-    return Markup("data:text/csv;charset=utf-8," + quote(out.getvalue().encode("utf-8", "backslashreplace")))
+    text = "".join(",".join(map(csv_cell, row)) + "\n" for row in [columns, *rows])
+    return Markup("data:text/csv;charset=utf-8," + quote(text.encode("utf-8", "backslashreplace")))
 
 
 def _forest(c: Context) -> str:
@@ -136,13 +134,6 @@ def _classes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
 def _pairs(c: Context) -> list[str]:
     """The pairs of parts that the audit compared."""
     return list(dict.fromkeys(pair for kind in ("identical", "twins", "patients") for pair in c.audit.get(kind) or {}))
-
-
-def _cell(value: Any) -> Any:
-    if value is None or isinstance(value, (int, float)):
-        return "" if value is None else value
-    text = str(value)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _hash(text: str) -> str:

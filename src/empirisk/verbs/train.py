@@ -106,7 +106,6 @@ class Training:
     ) -> None:  # fmt: skip
         self.e, self.folder, self.device, self.workers = e, folder, device, workers
         self.say, self.flag, self.steps = say, flag, steps
-        self.began = time.monotonic()
         self.precision = runtime.precision_of(e.recipe.precision, device, e.model)
         self.train_rows, self.val_rows = e.data.rows("train"), e.data.rows("val")
         self.batch = e.recipe.batch_for(len(self.train_rows))
