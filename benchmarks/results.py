@@ -121,7 +121,7 @@ def gathered(name: str, job: Job, minutes: float, folders: dict[int, Path], file
     return {
         "name": name, "command": command(job, "SEED", minutes), "metric": job.metric, "minutes": minutes,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(), "data": data, "seeds": list(folders),
-        "machine": machine(run["machine"]), "versions": run["versions"], "limit": limit(job.limit), "runs": runs,
+        "machine": machine(run["machine"] | {"threads": run["threads"]}), "versions": run["versions"], "limit": limit(job.limit), "runs": runs,
     }  # fmt: skip
 
 

@@ -693,3 +693,36 @@ def test_gradients_are_taken_back_and_steps_taken_in_one_place():
     ]
     assert [file for file, _ in found] == ["erm/__init__.py"] * 2, found
     assert not any(".backward(" in path.read_text().replace("autograd.backward(", "") for path in source.rglob("*.py"))
+
+
+@pytest.mark.parametrize(("lengths", "chosen"), [([0.3, 0.2], 2), ([0.2, 0.19], 1), ([0.2, 0.5], 1)])
+def test_timed_runs_take_the_number_of_threads_that_is_faster_by_a_tenth(monkeypatch, lengths, chosen):
+    monkeypatch.setattr(erm.runtime, "choices_of_threads", lambda device: [1, 2])
+    asked = []
+
+    def step_length(run, batches, until):
+        asked.append(torch.get_num_threads())
+        return lengths[len(asked) - 1]
+
+    monkeypatch.setattr(erm, "step_length", step_length)
+    before = torch.get_num_threads()
+    model, stream = net(), Rows(drawn(16, 4), torch.arange(16) % 3, 4)
+    try:
+        steps = erm.steps_within(60, model, stream, [erm.Player(cross_entropy)], recipe=Recipe(), lr=0.1,
+                                 evaluate=lambda m: {}, precision="float32", device=CPU)  # fmt: skip
+        assert (asked, torch.get_num_threads()) == ([1, 2], chosen)
+        assert steps == pytest.approx(0.95 * 60 / lengths[chosen - 1], rel=0.05)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_number_of_threads_that_the_user_gave_is_the_only_choice(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    monkeypatch.setenv("EMPIRISK_THREADS", "free")  # the command line set 4, not the user
+    assert runtime.choices_of_threads(CPU) == [4, 8]
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert runtime.choices_of_threads(CPU) == [2, 4]
+    monkeypatch.delenv("EMPIRISK_THREADS")
+    assert runtime.choices_of_threads(CPU) == [torch.get_num_threads()]

@@ -157,7 +157,8 @@ def main() -> None:
         Path.cwd()
     except FileNotFoundError:
         sys.exit("empirisk: the working directory is gone")
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))  # runtime.threads_of says why
+    if "OMP_NUM_THREADS" not in os.environ:  # runtime.threads_of says why
+        os.environ |= {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2)), "EMPIRISK_THREADS": "free"}
     argv = sys.argv[1:]
     if "--debug" in argv:
         argv.remove("--debug")

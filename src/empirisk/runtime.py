@@ -72,7 +72,6 @@ def machine(device: torch.device) -> dict[str, Any]:
         if device.type == "cuda"
         else torch.backends.cpu.get_cpu_capability(),
         "device": device.type,
-        "threads": torch.get_num_threads(),
         "processes": world(),
     }
 
@@ -80,6 +79,15 @@ def machine(device: torch.device) -> dict[str, Any]:
 def threads_of(processes: int = 1) -> int:
     """Half the cores, shared by the processes: a thread on every core waits for the one that something else delays."""
     return max(1, (os.cpu_count() or 1) // 2 // processes)
+
+
+def choices_of_threads(device: torch.device) -> list[int]:
+    """What a timed run may try: the rule's number, and a thread on every core; a number that the user gave is the only one."""
+    given = "OMP_NUM_THREADS" in os.environ and os.environ.get("EMPIRISK_THREADS") != "free"
+    if given or device.type != "cpu":
+        return [torch.get_num_threads()]
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", world()))
+    return sorted({threads_of(local), max(1, (os.cpu_count() or 1) // local)})
 
 
 @contextlib.contextmanager

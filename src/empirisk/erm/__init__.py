@@ -204,21 +204,25 @@ def steps_within(
     seconds: float, model: nn.Module, batches: Batches, players: list[Player], *, recipe: Recipe, lr: float,
     evaluate: Evaluate, precision: str, device: torch.device,
 ) -> int:  # fmt: skip
-    """How many steps fit into the time: its first 5 % time steps and the evaluation on a copy, which is then thrown away."""
+    """How many steps fit into the time: its first 5 % time steps and the evaluation on a copy, which is then thrown away.
+
+    Of the numbers of threads that may be tried it leaves the fastest set; one core more must be worth a tenth of the time.
+    """
     trial = Run(copy.deepcopy(model), batches, players, recipe, lr, precision, device)  # optimisers: before the clock
     carried = batches.state_dict() if hasattr(batches, "state_dict") else None
     start = time.monotonic()
-    marks = [start]
-    least = 3 + max(player.every for player in players)
-    for batch in itertools.chain.from_iterable(batches(epoch) for epoch in itertools.count()):
-        step(trial, batch, 1e-3, False)
-        float(trial.seats[0].totals[-1])  # wait for the device
-        marks.append(time.monotonic())
-        if len(marks) > least and runtime.agree(marks[-1] - start) > 0.05 * seconds:
-            break
+    endless = itertools.chain.from_iterable(batches(epoch) for epoch in itertools.count())
+    choices = runtime.choices_of_threads(device)
+    length, threads = math.inf, choices[0]
+    for i, choice in enumerate(choices):
+        torch.set_num_threads(choice)
+        until = start + 0.05 * seconds * (i + 1) / len(choices)
+        took = runtime.agree(step_length(trial, endless, until))
+        if took < 0.9 * length:
+            length, threads = took, choice
+    torch.set_num_threads(threads)
     if carried is not None:
         batches.load_state_dict(carried)  # type: ignore[attr-defined]
-    length = (marks[-1] - marks[2]) / (len(marks) - 3)  # the first two are slow
     for _ in range(2):  # the first may read the images
         before = time.monotonic()
         evaluate(trial.judged().eval())
@@ -228,3 +232,14 @@ def steps_within(
     left = seconds - (time.monotonic() - start)
     epochs = 0.95 * left / (len(batches) * length + judging)  # saving has the other 5 %
     return max(1, int(runtime.agree(epochs * len(batches))))
+
+
+def step_length(run: Run, batches: Iterator[Batch], until: float) -> float:
+    """Seconds that a step takes, by the mean of all but the first two, which are slow."""
+    marks = [time.monotonic()]
+    least = 3 + max(seat.player.every for seat in run.seats)
+    while len(marks) <= least or runtime.agree(marks[-1] - until) <= 0:
+        step(run, next(batches), 1e-3, False)
+        float(run.seats[0].totals[-1])  # wait for the device
+        marks.append(time.monotonic())
+    return (marks[-1] - marks[2]) / (len(marks) - 3)

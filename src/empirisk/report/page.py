@@ -114,7 +114,7 @@ def _repeat(c: Context) -> list[tuple[str, str]]:
         ("Seed", str((run.get("arguments") or {}).get("seed", 0))),
         ("Recipe", _words(run.get("recipe") or {})),
         ("Versions", _words(run.get("versions") or {})),
-        ("Machine", _words(run.get("machine") or {})),
+        ("Machine", _words((run.get("machine") or {}) | {"threads": run.get("threads", "")})),
         ("Time", f"{time}, {number(steps)} steps" if seconds else ""),
         ("SHA-256 of the data", str((run.get("data") or {}).get("sha256", ""))),
     ]

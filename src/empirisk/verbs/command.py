@@ -117,8 +117,8 @@ def command(name: str) -> Callable[..., None]:
     return call
 
 
-def read_config(file: Path) -> tuple[str, dict[str, Any], int | None]:
-    """Experiment, arguments and fixed steps of a run.json; or of flat JSON or TOML with a key `experiment`.
+def read_config(file: Path) -> tuple[str, dict[str, Any], dict[str, int]]:
+    """Experiment, arguments, fixed steps and threads of a run.json; or of flat JSON or TOML with a key `experiment`.
 
     Raises
     ------
@@ -134,12 +134,14 @@ def read_config(file: Path) -> tuple[str, dict[str, Any], int | None]:
         raise Wrong(f"{file} names no experiment", remedy=f'add a key "experiment": one of {", ".join(EXPERIMENTS)}')
     name = value["experiment"]
     if "arguments" in value:
-        arguments, steps = value["arguments"], value.get("steps")
+        arguments = value["arguments"]
+        fixed = {k: value[k] for k in ("steps", "threads") if value.get(k) is not None}
     else:
-        arguments, steps = {k: v for k, v in value.items() if k != "experiment"}, None
-    if not isinstance(arguments, dict) or not (steps is None or type(steps) is int):
+        arguments, fixed = {k: v for k, v in value.items() if k != "experiment"}, {}
+    if not isinstance(arguments, dict) or any(type(number) is not int for number in fixed.values()):
         raise Wrong(
-            f"{file}: arguments and steps are not as a run writes them", remedy="give a run.json as it was written"
+            f"{file}: arguments, steps and threads are not as a run writes them",
+            remedy="give a run.json as it was written",
         )
     known = inspect.signature(named(str(name))).parameters
     if "data" not in arguments:
@@ -157,7 +159,7 @@ def read_config(file: Path) -> tuple[str, dict[str, Any], int | None]:
                 f"{file}: {key} is {json.dumps(given)}",
                 remedy=f"it must be {listed([getattr(k, '__name__', k) for k in kinds])}",
             )
-    return str(name), arguments, steps
+    return str(name), arguments, fixed
 
 
 def again(config: str, *, out: str | None = None, device: str = "auto", workers: int = 0, processes: int = 1,
@@ -181,12 +183,12 @@ def again(config: str, *, out: str | None = None, device: str = "auto", workers:
     json
         one JSON document on stdout.
     """
-    name, arguments, steps = read_config(Path(config))
+    name, arguments, fixed = read_config(Path(config))
     say = Say(as_json=json)
     if out is None:
         out = str(RunFolder.free_name(usual(name, arguments)))
     run = train(
-        named(name)(**arguments), out, device=device, workers=workers, processes=processes, dry_run=dry_run, steps=steps,
+        named(name)(**arguments), out, device=device, workers=workers, processes=processes, dry_run=dry_run, fixed=fixed,
         say=say,
     )  # fmt: skip
     finish(run, say, dry_run)

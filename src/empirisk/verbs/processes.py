@@ -27,7 +27,7 @@ def die_with_parent() -> None:
 
 
 def spread(
-    e: Experiment, out: str | Path | None, *, device: str, workers: int, processes: int, steps: int | None, say: Say
+    e: Experiment, out: str | Path | None, *, device: str, workers: int, processes: int, fixed: dict[str, int], say: Say
 ) -> Run:
     """Train `e` with so many processes; the arguments travel in run.json.
 
@@ -47,7 +47,7 @@ def spread(
         return Run(folder.path)
     if not begun:
         make_folder(folder.path, parents=True)
-        folder.write(experiment=e.name, arguments=e.arguments, status="running", steps=steps)
+        folder.write(experiment=e.name, arguments=e.arguments, status="running", **fixed)
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
         f"--max-restarts={RESTARTS}", "-m", "empirisk", "train", "--config", str(folder.path / "run.json"), "--out", str(folder.path),

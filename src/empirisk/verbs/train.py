@@ -36,7 +36,7 @@ class Interrupted(KeyboardInterrupt):
 
 def train(
     e: Experiment, out: str | Path | None = None, *, device: str = "auto", workers: int = 0, processes: int = 1,
-    dry_run: bool = False, steps: int | None = None, say: Say | None = None,
+    dry_run: bool = False, fixed: dict[str, int] | None = None, say: Say | None = None,
 ) -> Run:  # fmt: skip
     """Train an experiment into a folder; the same call goes on where it was stopped, and says so when it is finished.
 
@@ -52,8 +52,8 @@ def train(
         that train together on this machine.
     dry_run
         say what was understood and planned, and stop there.
-    steps
-        of the whole run, as fixed by an earlier one.
+    fixed
+        `steps` of the whole run and `threads` of each process, as an earlier one had them.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def train(
     if processes > 1 and not dry_run:
         from empirisk.verbs.processes import spread
 
-        return spread(e, out, device=device, workers=workers, processes=processes, steps=steps, say=say)
+        return spread(e, out, device=device, workers=workers, processes=processes, fixed=fixed or {}, say=say)
     with runtime.together(device) as chosen:
         folder, done, learned = runtime.gather(found(e, out) if runtime.rank() == 0 else None)[0]
         run = Run(folder.path, e.objects)
@@ -81,7 +81,7 @@ def train(
             if learned:
                 e = rebuild(folder.read(), folder.read_split(), objects=e.objects)
             try:
-                Training(e, folder, chosen, workers, say, flag, steps).run(dry_run)
+                Training(e, folder, chosen, workers, say, flag, fixed or {}).run(dry_run)
             except RuntimeError as error:
                 if runtime.world() == 1 or not ("gloo" in str(error) or "nccl" in str(error).lower()):
                     raise
@@ -102,10 +102,15 @@ class Training:
 
     def __init__(
         self, e: Experiment, folder: RunFolder, device: torch.device, workers: int, say: Say, flag: runtime.Signals,
-        steps: int | None,
+        fixed: dict[str, int],
     ) -> None:  # fmt: skip
         self.e, self.folder, self.device, self.workers = e, folder, device, workers
-        self.say, self.flag, self.steps = say, flag, steps
+        self.say, self.flag = say, flag
+        earlier = folder.read() if folder.exists() else {}
+        self.steps = fixed.get("steps") or earlier.get("steps")
+        threads = fixed.get("threads") or earlier.get("threads")
+        if threads in runtime.choices_of_threads(device):  # bytes depend on it
+            torch.set_num_threads(threads)
         self.precision = runtime.precision_of(e.recipe.precision, device, e.model)
         self.train_rows, self.val_rows = e.data.rows("train"), e.data.rows("val")
         self.batch = e.recipe.batch_for(len(self.train_rows))
@@ -162,7 +167,10 @@ class Training:
         if not earlier.get("learned"):  # in this order, so that a run killed in between is known and begins again
             self.folder.write(experiment=e.name, arguments=e.arguments, status="running")
             self.folder.split(split_of(e))
-        known = {"opened": [], "stops": [], "step": 0, "steps": self.steps}
+        known = {
+            "opened": list[str](), "stops": list[str](), "step": 0, "steps": self.steps,
+            "threads": torch.get_num_threads(),
+        }  # fmt: skip
         self.folder.write(
             **made_of(e, batch=self.batch, precision=self.precision, device=self.device),
             status="running", **{k: earlier.get(k, v) for k, v in known.items()},
@@ -186,17 +194,17 @@ class Training:
         """The loop, with its steps fixed before the first."""
         e, recipe = self.e, self.e.recipe
         assert recipe.lr is not None
-        planned = self.steps or (self.folder.read().get("steps") if self.chief else None)
-        planned = runtime.gather(planned)[0]
+        planned = runtime.gather(self.steps)[0]
         if planned is None and recipe.minutes:
             self.say("Budget", f"{recipe.minutes:g} min for the fit: timing its first steps")
             planned = erm.steps_within(
                 recipe.minutes * 60, e.model, stream, e.players, recipe=recipe, lr=recipe.lr, evaluate=self.evaluate,
                 precision=self.precision, device=self.device,
             )  # fmt: skip
+            self.say("", f"{planned:,} steps, with {words.threads()}")
         self.steps = planned or recipe.epochs_for(len(stream)) * len(stream)
         if self.chief:
-            self.folder.write(steps=self.steps)
+            self.folder.write(steps=self.steps, threads=torch.get_num_threads())
         limit = recipe.minutes * 60 * 1.03 if recipe.minutes else math.inf
         epochs = math.ceil(self.steps / len(stream))
         began: list[float] = []

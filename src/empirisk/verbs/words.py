@@ -62,6 +62,12 @@ def counts(rows: Rows) -> dict[str, dict[str, int]]:
     return {part: dict(sorted(c.items())) for part, c in n.items() if c}
 
 
+def threads() -> str:
+    """How many threads compute."""
+    n = torch.get_num_threads()
+    return f"{n} thread{'s' if n > 1 else ''}"
+
+
 def plan(say: Say, e: Experiment, *, epoch: int, batch: int, precision: str, device: torch.device) -> None:
     """How it will be trained; `epoch` is its steps."""
     rows, table = e.data.prepared().rows, e.data.prepared().table
@@ -72,10 +78,9 @@ def plan(say: Say, e: Experiment, *, epoch: int, batch: int, precision: str, dev
     if name == "auto":
         name = models.usual(e.data.card().dims)
     say("", f"{name}, {sum(p.numel() for p in e.model.parameters()):,} parameters", "--model, --width")
-    n = torch.get_num_threads()
-    threads = f", {n} thread{'s' if n > 1 else ''}" if device.type == "cpu" else ""
+    with_threads = f", {threads()}" if device.type == "cpu" else ""
     together = f", {runtime.world()} processes" if runtime.world() > 1 else ""
-    say("", f"{precision} on {device}{threads}{together}", "--precision")
+    say("", f"{precision} on {device}{with_threads}{together}", "--precision")
     recipe = e.recipe
     length = f"{recipe.minutes:g} min" if recipe.minutes else f"{recipe.epochs_for(epoch)} epochs of {epoch} steps"
     say("", f"{length}, {batch} samples a step", "--epochs, --batch")
