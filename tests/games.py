@@ -6,6 +6,7 @@ Run as a program it is one of the processes that train together: every game is p
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -201,3 +202,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    os._exit(0)  # as the command line does: gloo's threads may abort an interpreter that is going away (pytorch#179291)

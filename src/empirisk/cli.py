@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.exceptions import UnknownCommandError
 
 from empirisk import __version__
-from empirisk.errors import INTERRUPTED, RUN, Wrong, near
+from empirisk.errors import INTERRUPTED, RUN, Wrong, handed_over, near
 from empirisk.experiments import EXPERIMENTS
 
 HELP = """Deep learning for medical images, with the evidence beside every number.
@@ -114,7 +114,9 @@ def misused(error: CycloptsError, argv: list[str]) -> Wrong:
 
 
 def refused(wrong: Wrong, argv: list[str]) -> int:
-    """Say what is wrong; with --json stdout holds it as the one document."""
+    """Say what is wrong; with --json stdout holds it as the one document. A worker leaves that to who started it."""
+    if handed_over(wrong):
+        return 0
     print(f"empirisk: {wrong}", file=sys.stderr)
     if "--json" in argv:
         about = {k: getattr(wrong, k) for k in ("what", "where", "kept", "remedy", "reason", "code")}
@@ -163,4 +165,9 @@ def main() -> None:
     if "--debug" in argv:
         argv.remove("--debug")
         sys.exit(build(argv)(redirect(argv)))
-    sys.exit(run(argv))
+    code = run(argv)
+    if "WORLD_SIZE" in os.environ:  # gloo's threads may abort an interpreter that is going away (pytorch#179291)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

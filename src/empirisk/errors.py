@@ -1,6 +1,8 @@
 """The one error that a person reads: what was wrong, where, what is kept, what to do."""
 
 import difflib
+import json
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -25,6 +27,19 @@ class Wrong(Exception):
         lines = [shown(line, limit=600) for line in (what, where, kept, remedy) if line]
         super().__init__("\n  ".join(lines))
         self.what, self.where, self.kept, self.remedy, self.code, self.reason = what, where, kept, remedy, code, reason
+
+
+def handed_over(wrong: Wrong) -> bool:
+    """Whether the process that started this one will say it: a worker leaves its words in the file EMPIRISK_WORD and ends in order.
+
+    So no worker is started again for what would come again; one that another's end stopped leaves none, and is.
+    """
+    path = os.environ.get("EMPIRISK_WORD", "")
+    if path and wrong.reason != "worker" and not os.path.exists(path):
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+            about = ("what", "where", "kept", "remedy", "code", "reason")
+            json.dump({key: getattr(wrong, key) for key in about} | {"text": str(wrong)}, file)
+    return bool(path) and os.path.exists(path)
 
 
 def shown(text: object, limit: int = 200) -> str:

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from empirisk.errors import INTERRUPTED, TERMINATED, Wrong
+from empirisk.errors import INTERRUPTED, RUN, TERMINATED, Wrong, handed_over
 
 
 def rank() -> int:
@@ -104,6 +104,14 @@ def together(device: str = "auto") -> Iterator[torch.device]:
     try:
         yield chosen
         wait()  # a process that leaves first would break what the others still send
+    except Wrong as wrong:
+        handed_over(wrong)  # before the others see that this one has left
+        raise
+    except RuntimeError as error:
+        if not started or not ("gloo" in str(error) or "nccl" in str(error).lower()):
+            raise
+        text = "another process has ended"
+        raise Wrong(text, kept="the last good checkpoint", code=RUN, reason="worker") from error
     finally:
         if started:
             dist.destroy_process_group()

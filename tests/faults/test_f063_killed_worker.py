@@ -88,3 +88,47 @@ def test_a_killed_worker_is_started_again(words, undisturbed, tmp_path, rank):
     assert RunFolder(run).read()["status"] == "finished"
     assert workers(run) == []
     assert json.loads(out)["status"] == "finished"  # one document
+
+
+MODEL = """
+import os, signal
+from pathlib import Path
+from empirisk.errors import Wrong
+from empirisk.models.mlp import linear
+
+def fails(channels, classes, *, size):
+    net = linear(channels, classes, size=size)
+    net.register_forward_pre_hook(fail)
+    return net
+
+def fail(net, x):
+    if net.training:
+        with Path(os.environ["STARTED"]).open("a") as file:
+            file.write(os.environ.get("RANK", "") + "\\n")
+        if os.environ["HOW"] == "killed" and os.environ.get("RANK") == "1":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if os.environ["HOW"] == os.environ.get("RANK"):
+            raise Wrong("this worker refuses", where="spots.npz", remedy="leave it", code=3, reason="refusal")
+"""
+
+
+SAID = "empirisk: this worker refuses\n  spots.npz\n  leave it\n"
+HOW = [("killed", 4, "the processes ended with code"), ("1", 1, SAID)]
+HOW += [("0", 1, SAID)] if os.environ.get("EMPIRISK_SOAK") else []
+
+
+@pytest.mark.parametrize(("how", "starts", "said"), HOW, ids=[how for how, *_ in HOW])
+def test_a_worker_that_dies_is_started_three_times_again_and_one_that_refuses_never(tiny, tmp_path, how, starts, said):
+    (tmp_path / "own_failing_model.py").write_text(MODEL)
+    line = [sys.executable, "-m", "empirisk", "train", "classification", str(tiny / "spots.npz"), "--model",
+            "own_failing_model:fails", "--epochs", "3", "--processes", "2", "--out", str(tmp_path / "run")]  # fmt: skip
+    started = tmp_path / "started"
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        line, env=ENV | {"STARTED": str(started), "HOW": how, "PYTHONPATH": path}, capture_output=True, text=True
+    )
+    assert done.returncode == 3, done.stderr
+    assert started.read_text().split().count("1") == starts
+    assert done.stderr.count(said) == 1, done.stderr
+    assert "Traceback" not in done.stderr or how == "killed", done.stderr  # torchrun tells of a killed one
+    assert workers(tmp_path / "run") == []

@@ -33,7 +33,7 @@ def classification(
 ) -> Experiment:
     """Classify images: binary, multi-class or multi-label, by cross-entropy -sum_k y_k log f_k(x).
 
-    Measured: pneumoniamnist auc .981 [.963, .993], 3 seeds of 10 minutes.
+    Measured: pneumoniamnist auc .982 [.969, .992], 3 seeds of 10 minutes.
 
     Parameters
     ----------

@@ -1,10 +1,12 @@
 """Several processes on this machine: torch.distributed.run starts them and restarts them when one is killed."""
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -34,7 +36,8 @@ def spread(
     Raises
     ------
     Wrong
-        exit 2 if the data cannot be read by another process; exit 3 if the workers failed more than three times.
+        exit 2 if the data cannot be read by another process; exit 3 if the workers failed more than three times; what a
+        worker refused.
     """
     if e.objects:
         raise Wrong(
@@ -53,27 +56,42 @@ def spread(
         f"--max-restarts={RESTARTS}", "-m", "empirisk", "train", "--config", str(folder.path / "run.json"), "--out", str(folder.path),
         "--device", device, "--workers", str(workers),
     ]  # fmt: skip
-    env = os.environ | {
-        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",  # else a killed worker never rejoins
-        "OMP_NUM_THREADS": str(runtime.threads_of(processes)),
-    }
     say("Processes", f"{processes}; a killed one is started again, at most {RESTARTS} times")
-    flag = runtime.Signals()
-    with flag.caught():
-        words = 2 if say.as_json else None  # stdout is kept for the one JSON document
-        child = subprocess.Popen(command, env=env, process_group=0, preexec_fn=die_with_parent, stdout=words)  # noqa: PLW1509
-        told = False
-        while (code := child.poll()) is None:
-            if flag and not told:  # each worker is told once, so that it ends after its step
-                child.send_signal(signal.SIGTERM)
-                told = True
-            time.sleep(0.1)
-    status = folder.read().get("status")
+    with tempfile.TemporaryDirectory() as held:
+        word = Path(held) / "word.json"
+        env = os.environ | {
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",  # else a killed worker never rejoins
+            "OMP_NUM_THREADS": str(runtime.threads_of(processes)),
+            "EMPIRISK_WORD": str(word),
+        }
+        code, flag = watched(
+            command, env, stdout=2 if say.as_json else None
+        )  # stdout is kept for the one JSON document
+        left = json.loads(word.read_text("utf-8")) if word.exists() else None
+    if left:
+        text = left.pop("text")
+        wrong = Wrong(**left)
+        wrong.args = (text,)
+        raise wrong
     if finished(folder):
         return Run(folder.path)
     if flag:
         raise Interrupted(flag.code)
     raise Wrong(
-        f"the processes ended with code {code}, the run is {status}", kept=f"the last good checkpoint in {folder.path}",
+        f"the processes ended with code {code}, the run is {folder.read().get('status')}",
+        kept=f"the last good checkpoint in {folder.path}",
         remedy="look at the messages above; the same command goes on from there", code=RUN, reason="worker",
     )  # fmt: skip
+
+
+def watched(command: list[str], env: dict[str, str], stdout: int | None) -> tuple[int, runtime.Signals]:
+    """Run the command to its end; a signal is handed on once, so that each worker ends after its step."""
+    flag, told = runtime.Signals(), False
+    with flag.caught():
+        child = subprocess.Popen(command, env=env, process_group=0, preexec_fn=die_with_parent, stdout=stdout)  # noqa: PLW1509
+        while (code := child.poll()) is None:
+            if flag and not told:
+                child.send_signal(signal.SIGTERM)
+                told = True
+            time.sleep(0.1)
+    return code, flag

@@ -80,14 +80,7 @@ def train(
                 held.enter_context(folder.lock())
             if learned:
                 e = rebuild(folder.read(), folder.read_split(), objects=e.objects)
-            try:
-                Training(e, folder, chosen, workers, say, flag, fixed or {}).run(dry_run)
-            except RuntimeError as error:
-                if runtime.world() == 1 or not ("gloo" in str(error) or "nccl" in str(error).lower()):
-                    raise
-                raise Wrong(
-                    "another process has ended", kept="the last good checkpoint", code=RUN, reason="worker"
-                ) from error
+            Training(e, folder, chosen, workers, say, flag, fixed or {}).run(dry_run)
         return run
 
 
