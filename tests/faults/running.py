@@ -46,6 +46,7 @@ def child(words: Sequence[object], prepare: Callable[[], object], said: Path) ->
             os.dup2(file, 2)
             sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
             torch.set_num_threads(1)
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
             prepare()
             code = run([str(w) for w in words])
         finally:
