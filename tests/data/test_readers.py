@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from empirisk.data import readers
+from empirisk.data import raster, readers
 from empirisk.data.readers import File, Stored, Vector, picture, scan
 from empirisk.errors import Wrong
 
@@ -99,7 +99,7 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path, monkeypatch
     Image.new("1", (20_000, 6_000)).save(tmp_path / "big.png")  # 120 million in 15 kB
     with pytest.raises(Wrong, match="20000 x 6000 pixels"):
         picture(tmp_path / "big.png")
-    monkeypatch.setattr(readers, "MAX_PIXELS", 12)
+    monkeypatch.setattr(raster, "MAX_PIXELS", 12)
     assert saved(tmp_path / "x.png", GREY).shape == (1, 3, 4)
 
 
@@ -122,3 +122,19 @@ def test_references_read_and_a_scan_goes_on_over_faults(tmp_path: Path):
     assert stored == ((3, 4, 5), "uint16", "")
     assert vector == ((2,), "float32", "")
     assert len(repr(references[3])) < 60
+
+
+def test_one_reader_for_every_form(tmp_path: Path):
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    found = readers.read(tmp_path / "a.png")
+    assert np.array_equal(found.array[0], GREY)
+    assert found.geometry is None
+    np.savez(tmp_path / "one.npz", images=GREY[None])
+    assert np.array_equal(readers.read(tmp_path / "one.npz").array, GREY[None])
+    np.savez(tmp_path / "two.npz", images=np.stack([GREY, GREY]))
+    with pytest.raises(Wrong, match="not one image, but a set") as caught:
+        readers.read(tmp_path / "two.npz")
+    assert caught.value.remedy
+    with pytest.raises(Wrong, match="no such file"):
+        readers.read(tmp_path / "none.png")
+    assert readers.form(tmp_path) == ""

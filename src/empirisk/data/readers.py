@@ -1,40 +1,19 @@
-"""From one reference to one array: pictures are told by their first bytes, never by their names.
-
-Rules, so that nothing happens silently: an EXIF rotation is applied, so the array is as the picture is shown; 16-bit grey
-stays 16-bit; black-and-white becomes 0 and 255; a palette is replaced by its colours; transparency is laid on black; colour
-whose channels are equal is grey, (1, H, W), else (3, H, W). Refused with a remedy: CMYK, YCbCr and Lab, 16-bit colour (Pillow
-would keep 8 bits), several pages, more than 100 million pixels, a file that ends before its picture does.
-"""
+"""From one reference to one array: what a file is, is told by its first bytes, never by its name; each form has its reader."""
 
 import io
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from empirisk.data import dicom, nifti
+from empirisk.data.geometry import Geometry, Image
+from empirisk.data.raster import indices, picture, sniff
 from empirisk.errors import Wrong
-from empirisk.files import guarded, read_bytes
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-MAX_BYTES = 512 * 2**20
-"Of one picture file."
-MAX_PIXELS = 100_000_000
-"Of one picture, read from its header before anything is decoded."
-_PICTURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"} | dict.fromkeys(
-    (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF"
-)
-_OTHERS = {
-    b"GIF8": "GIF", b"BM": "BMP", b"%PDF": "PDF", b"%!PS": "EPS or PostScript", b"\xc5\xd0\xd3\xc6": "EPS",
-    b"SIMPLE  =": "FITS", b"8BPS": "PSD", b"<svg": "SVG", b"<?xml": "XML or SVG", b"RIFF": "WebP or video",
-    b"PK": "zip archive", b"\x1f\x8b": "gzip archive", b"\x93NUMPY": "npy array", b"\0\0\0\x0cjP": "JPEG 2000",
-    b"\x89HDF": "HDF5",
-}  # fmt: skip
-CONVERT = "convert it to PNG (8-bit, or 16-bit grey), JPEG or TIFF"
 
 
 class Reference(Protocol):
@@ -42,6 +21,9 @@ class Reference(Protocol):
 
     def read(self) -> np.ndarray:
         """(C, *size), uint8, uint16 or float32; a vector (D,), float32."""
+
+    def geometry(self) -> Geometry | None:
+        """Where it lies in the patient, read anew; None where nobody knows."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -55,16 +37,74 @@ class Stored:
         """(C, *size), or (D,)."""
         return np.asarray(self.array[self.index])
 
+    def geometry(self) -> None:
+        """Nobody knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A picture on disk."""
+    """An image in one file: a picture, NIfTI, or a single DICOM object."""
 
     path: str
 
     def read(self) -> np.ndarray:
-        """(C, H, W), uint8, uint16 or float32; raises Wrong (exit 2) with the reason."""
-        return picture(Path(self.path))
+        """(C, *size), uint8, uint16 or float32; raises Wrong (exit 2) with the reason."""
+        return read(Path(self.path)).array
+
+    def geometry(self) -> Geometry | None:
+        """From the header alone; pictures have none."""
+        path = Path(self.path)
+        match form(path):
+            case "NIfTI":
+                return nifti.geometry(path)
+            case "DICOM":
+                return dicom.geometry([path])
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A DICOM object, or the slices of a series; its row has another name, as paths may tell of patients."""
+
+    paths: tuple[str, ...]
+
+    def read(self) -> np.ndarray:
+        """(C, *size), uint8 or float32; raises Wrong (exit 2), which says no path."""
+        return dicom.read([Path(p) for p in self.paths]).array
+
+    def geometry(self) -> Geometry | None:
+        """From the headers alone."""
+        return dicom.geometry([Path(p) for p in self.paths])
+
+    @property
+    def folder(self) -> str:
+        """Where it lies, for a message on the terminal."""
+        return self.paths[0] if len(self.paths) == 1 else os.path.commonpath(self.paths)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """A label map in one file: whole numbers, 0 the background."""
+
+    path: str
+
+    def read(self) -> np.ndarray:
+        """(*size), uint8 or uint16, the numbers as stored.
+
+        Raises Wrong (exit 2): what the file's reader refuses, colour, values that are no whole numbers from 0
+        to 65,535.
+        """
+        path = Path(self.path)
+        found = nifti.read_labels(path) if form(path) == "NIfTI" else indices(path)
+        low, high = found.min(), found.max()
+        if not (low >= 0 and high <= 65535 and (found.dtype.kind in "uib" or (found == np.rint(found)).all())):
+            text = f"the label map has values that are no labels: from {low:g} to {high:g}"
+            raise Wrong(text, where=self.path, remedy="save whole numbers from 0, the background, to 65,535")
+        return found.astype(np.uint8 if high < 256 else np.uint16, copy=False)
+
+    def geometry(self) -> Geometry | None:
+        """As that of a File."""
+        return File(self.path).geometry()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -78,6 +118,9 @@ class Vector:
         """(D,), float32."""
         return self.values.astype(np.float32, copy=False)
 
+    def geometry(self) -> None:
+        """Numbers lie nowhere."""
+
 
 class Look(NamedTuple):
     """What a scan saw of one picture: its array's shape and type, or why it cannot be read."""
@@ -87,120 +130,53 @@ class Look(NamedTuple):
     fault: str = ""
 
 
-def sniff(head: bytes) -> str:
-    r"""PNG, JPEG or TIFF by the first bytes of a file, "" for anything else.
+def form(path: Path) -> str:
+    """NIfTI, DICOM, or PNG, JPEG, TIFF by the first bytes of a regular file; "" for anything else, and where none is."""
+    first = head(path, 4096)
+    if nifti.is_nifti(first):
+        return "NIfTI"
+    return "DICOM" if dicom.is_dicom(first) else sniff(first)
 
-    >>> sniff(b"\x89PNG\r\n\x1a\n..."), sniff(b"%PDF-1.7")
-    ('PNG', '')
+
+def head(path: Path, n: int) -> bytes:
+    """The first bytes of a regular file; none of what cannot be opened, which its reader then says."""
+    try:
+        with path.open("rb") if path.is_file() else io.BytesIO() as file:
+            return file.read(n)
+    except OSError:
+        return b""
+
+
+def read(path: Path) -> Image:
+    """The image in a file and where it lies: NIfTI, DICOM, PNG, JPEG, TIFF, or an .npz of a single image.
+
+    Raises Wrong (exit 2): what the reader of its form refuses; no known form.
     """
-    return next((kind for magic, kind in _PICTURES.items() if head.startswith(magic)), "")
+    kind = form(path)
+    if kind == "NIfTI":
+        return nifti.read(path)
+    if kind == "DICOM":
+        return dicom.read([path])
+    if not kind and path.suffix.casefold() == ".npz":
+        return Image(_single(path), None)
+    return Image(picture(path), None)
 
 
-def picture(path: Path) -> np.ndarray:
-    """The picture in a file by the rules above, (C, H, W), uint8, uint16 or float32.
+def _single(path: Path) -> np.ndarray:
+    """The only image of an archive."""
+    from empirisk.data.archive import arrays
+    from empirisk.data.medmnist import compact, pixels
 
-    Raises
-    ------
-    Wrong
-        exit 2: no regular file, not PNG, JPEG or TIFF, cut short, too large, or of a kind that is refused.
-    """
-    from PIL import ImageOps
-    from PIL.ImageFile import ImageFile
-    from PIL.JpegImagePlugin import JpegImageFile
-    from PIL.PngImagePlugin import PngImageFile
-    from PIL.TiffImagePlugin import TiffImageFile
-
-    content = read_bytes(path, limit=MAX_BYTES)
-    form = sniff(content[:16])
-    if not form:
-        raise _refused(path, _unknown(content), CONVERT)
-    _check_whole(path, content, form)
-    openers: dict[str, Callable[[io.BytesIO], ImageFile]] = {
-        "PNG": PngImageFile,
-        "JPEG": JpegImageFile,
-        "TIFF": TiffImageFile,
-    }  # no registry, no guess by ending
-    remedy = "the file is broken: make it anew, or leave it out with --skip-bad N"
-    with guarded(str(path), remedy=remedy), openers[form](io.BytesIO(content)) as image:
-        _check_kind(path, image, form, content)
-        image.load()
-        turned = image.getexif().get(0x0112, 1) in range(2, 9)
-        return _array(path, ImageOps.exif_transpose(image) if turned else image)
-
-
-def _refused(path: Path, why: str, remedy: str) -> Wrong:
-    return Wrong(why, where=str(path), remedy=remedy)
-
-
-def _unknown(content: bytes) -> str:
-    if not content:
-        return "the file is empty"
-    kind = next((kind for magic, kind in _OTHERS.items() if content.startswith(magic)), "")
-    kind = "DICOM" if content[128:132] == b"DICM" else kind
-    return (
-        f"the file is {kind}, not PNG, JPEG or TIFF" if kind else "the file is not PNG, JPEG or TIFF by its first bytes"
-    )
-
-
-def _check_whole(path: Path, content: bytes, form: str) -> None:
-    """A PNG ends with its IEND chunk, a JPEG with an EOI marker after its first scan; a cut one would be filled with grey."""
-    cut = form == "PNG" and b"IEND\xae\x42\x60\x82" not in content
-    if form == "JPEG":
-        at = 2
-        while content[at : at + 1] == b"\xff" and content[at + 1 : at + 2] not in {b"\xda", b""}:
-            at += (
-                1 if content[at + 1] == 0xFF else 2 + int.from_bytes(content[at + 2 : at + 4])
-            )  # padding, or a segment
-        cut = content.find(b"\xff\xd9", at) < 0
-    if cut:
-        raise _refused(path, f"the {form} is cut short", "copy it again, or leave it out with --skip-bad N")
-
-
-def _check_kind(path: Path, image: "Image", form: str, content: bytes) -> None:
-    """From the header alone, before anything is decoded."""
-    width, height = image.size
-    if not 0 < width * height <= MAX_PIXELS:
-        raise _refused(path, f"the picture has {width} x {height} pixels, more than {MAX_PIXELS:,}", "cut or shrink it")
-    pages = 1 if form == "JPEG" else getattr(image, "n_frames", 1)
-    if pages > 1:
-        raise _refused(path, f"there are {pages} pages in one {form}", "save each page as a picture of its own")
-    deep = form == "PNG" and content[24] == 16 and content[25] != 0  # bit depth, colour type of IHDR
-    if form == "TIFF":
-        bits = image.tag_v2.get(258, (1,))  # type: ignore[attr-defined]  # BitsPerSample
-        deep = len(bits) > 1 and max(bits) > 8
-    if deep:
-        raise _refused(
-            path,
-            "the picture is in 16-bit colour, of which 8 bits would be lost",
-            "convert it to 8-bit colour or 16-bit grey",
+    found = {name: a for name, a in arrays(path).items() if name.endswith("images")}
+    if sum(map(len, found.values())) != 1:
+        raise Wrong(
+            "the archive holds not one image, but a set of them",
+            where=str(path),
+            remedy="give it as the data, not as an image",
         )
-    if image.mode in {"CMYK", "YCbCr", "LAB", "HSV"}:
-        raise _refused(
-            path, f"the picture is in {image.mode} colour, whose look depends on a profile", "convert it to RGB or grey"
-        )
-
-
-def _array(path: Path, image: "Image") -> np.ndarray:
-    """(C, H, W) of a decoded picture, by its Pillow mode."""
-    mode = image.mode
-    if mode in {"P", "PA"}:
-        image = image.convert("RGBA" if mode == "PA" or "transparency" in image.info else "RGB")
-    elif mode == "1":
-        image = image.convert("L")
-    a = np.asarray(image)  # (H, W) or (H, W, bands)
-    if image.mode in {"LA", "RGBA"}:
-        opacity = a[..., -1:].astype(np.uint16)
-        a = ((a[..., :-1] * opacity + 127) // 255).astype(np.uint8)
-    if a.dtype.kind == "f" and not np.isfinite(a).all():
-        raise _refused(path, "the picture has pixels that are not finite numbers", "mend the picture")
-    if image.mode not in {"L", "LA", "RGB", "RGBA", "F", "I"} and not image.mode.startswith("I;16"):
-        raise _refused(path, f"the picture has pixels of the kind {image.mode}", CONVERT)
-    if a.dtype not in (np.uint8, np.float32):
-        a = a.astype(np.uint16 if a.dtype.itemsize == 2 else np.float32)
-    a = a[None] if a.ndim == 2 else np.moveaxis(a, -1, 0)  # (C, H, W)
-    if len(a) == 3 and (a[0] == a[1]).all() and (a[1] == a[2]).all():
-        a = a[:1]
-    return np.ascontiguousarray(a)
+    one = next(a for a in found.values() if len(a))
+    image: np.ndarray = pixels(one, compact(one), str(path))[0]
+    return image
 
 
 def scan(references: Sequence[Reference]) -> list[Look]:

@@ -1,14 +1,40 @@
 """What a sample, a table of samples and the names of its columns are."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from empirisk.errors import Wrong
+from empirisk.files import guarded
 
 Row = dict[str, Any]
-"""id, x (something with .read()), patient, part; label and target where known; every other column as text."""
+"""id, x (something with .read()), patient, part; where known label, target, mask, boxes; every other column as text.
+
+mask: something with .read() -> (*size), whole numbers, 0 the background. boxes: a tuple of Box, empty where nothing is there.
+"""
 
 Rows = list[Row]
+
+
+class Box(NamedTuple):
+    """One thing in an image: what it is, and between which pixels."""
+
+    label: str
+    corners: tuple[float, ...]
+    "(x1, y1, .., x2, y2, ..) in the image's own pixels from its outer edge, the last axis of the array first"
+
+
+@contextlib.contextmanager
+def naming(row: Row) -> Iterator[None]:
+    """Whatever goes wrong while a row is read names the row."""
+    try:
+        with guarded(f"{row['id']}", remedy="look at it with `empirisk data`"):
+            yield
+    except Wrong as wrong:
+        if str(row["id"]) in str(wrong):
+            raise
+        raise Wrong(wrong.what, where=row["id"], remedy=wrong.remedy, code=wrong.code, reason=wrong.reason) from wrong
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +55,12 @@ class Columns:
     "names of the classes in their order, with commas; where labels are stored numbers: their names"
     rename: str | None = None
     "labels to be called otherwise, old=new,old=new"
+    series: str | None = None
+    "of a DICOM tree: series number, modality, or words of the description"
+    labels: str | None = None
+    "table of the labels of a DICOM tree"
+    join: str | None = None
+    "DICOM tag by which that table is joined, such as StudyInstanceUID"
     inputs: tuple[str, ...] = ()
     "columns of the input vector, in order, where there is no picture; a trained model's own"
 
