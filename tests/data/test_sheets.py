@@ -161,5 +161,14 @@ def test_what_is_not_used_for_learning_needs_no_label(folder: Path):
             told(folder, text)
 
 
+def test_what_is_to_be_predicted_may_lack_the_columns_of_training(folder: Path):
+    columns = Columns(image="image", label="what", patient="who", split="part")
+    found = told(folder, "image\nimg/1.png\n", columns, bare=True)
+    assert [(r["id"], r["patient"]) for r in found.rows] == [("img/1.png", None)]
+    assert [r["id"] for r in table(folder / "img", columns, bare=True).rows] == [f"{k}.png" for k in range(6)]
+    with pytest.raises(Wrong, match='no column is called "what"'):
+        told(folder, "image\nimg/1.png\n", columns)
+
+
 def test_a_formula_stays_text(folder: Path):
     assert told(folder, "image,label\nimg/1.png,=1+1\nimg/2.png,b\n").rows[0]["label"] == "=1+1"

@@ -1,14 +1,16 @@
 """Leaks between splits: the same patient, the same pixels, near-twins. Reads pixels and ids of all splits, never labels."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
+from empirisk.data.card import grey
 from empirisk.data.rows import Row, Rows
 from empirisk.data.splits import key
 from empirisk.errors import Wrong, listed
@@ -20,6 +22,8 @@ THUMB = {2: (28, 28), 3: (16, 16, 16)}
 "Area-mean grid of a thumbnail by the number of dimensions."
 SHOWN = 48
 "Pairs of near-twins kept for the report, the closest first."
+Hashes = Mapping[str, str]
+Thumbs = Mapping[str, np.ndarray]
 
 
 class Prints(NamedTuple):
@@ -68,84 +72,58 @@ class Audit:
 
     def json(self) -> dict[str, Any]:
         """What `audit --json` prints."""
-        return {
-            "identical": self.identical,
-            "twins": self.twins,
-            "patients": self.patients,
-            "unreadable": self.unreadable,
-        }
+        return {k: getattr(self, k) for k in ("identical", "twins", "patients", "unreadable")}
 
     def record(self) -> dict[str, Any]:
-        """What run.json keeps: the counts, the test images with a twin in train, the closest pairs, what was waived."""
+        """What run.json keeps: all of it, but only the closest pairs, and the test images with a twin in train."""
         closest = sorted(self.pairs, key=lambda p: (-p.correlation, p.held))[:SHOWN]
         twins = [p.held for p in self.pairs if p.splits == "train/test"]
-        return self.json() | {
-            "left_out": self.left_out, "test_twins": twins, "pairs": [list(p) for p in closest], "shared": [list(s) for s in self.shared],
-            "patients_known": self.patients_known, "compared": self.compared, "waived": self.waived,
-        }  # fmt: skip
+        short = {"pairs": [list(p) for p in closest], "shared": [list(s) for s in self.shared]}
+        return vars(self) | short | {"test_twins": twins}
 
 
-def audit(
-    rows: Rows,
-    *,
-    hashes: Mapping[str, str] | None = None,
-    thumbs: Mapping[str, np.ndarray] | None = None,
-    unreadable: Sequence[str] = (),
-    waive: str | None = None,
-) -> Audit:
-    """Examine rows that have their parts; a patient or an id in two splits is refused unless waived in writing.
-
-    Raises
-    ------
-    Wrong
-        exit 2, naming the patients and where they are.
-    """
-    found = examine(rows, hashes=hashes, thumbs=thumbs, unreadable=unreadable, waive=waive)
+def audit(rows: Rows, *, hashes: Hashes | None = None, thumbs: Thumbs | None = None, waive: str | None = None) -> Audit:
+    """Examine rows that have their parts; a patient or an id in two splits is refused (Wrong, exit 2) unless waived in writing."""
+    found = examine(rows, hashes=hashes, thumbs=thumbs, waive=waive)
     if found.shared and not found.waived:
-        images = sum(found.patients.values())
+        are, images = "s are" if len(found.shared) > 1 else " is", sum(found.patients.values())
         raise Wrong(
-            f"{len(found.shared)} patient{'s are' if len(found.shared) > 1 else ' is'} in two splits ({images} images)",
+            f"{len(found.shared)} patient{are} in two splits ({images} images)",
             where=listed([f"{who} in {places}" for who, places in found.shared], 5),
-            remedy='correct the split or the patient column (--patient), or give --waive "the reason"',
-            reason="leak",
-        )
+            remedy='correct the split or the patient column (--patient), or give --waive "the reason"', reason="leak",
+        )  # fmt: skip
     return found
 
 
 def examine(
-    rows: Rows,
-    *,
-    hashes: Mapping[str, str] | None = None,
-    thumbs: Mapping[str, np.ndarray] | None = None,
-    unreadable: Sequence[str] = (),
+    rows: Rows, *, hashes: Hashes | None = None, thumbs: Thumbs | None = None, unreadable: Sequence[str] = (),
     waive: str | None = None,
-) -> Audit:
-    """The audit, without a refusal; pixels are read where hashes or thumbnails are not given."""
+) -> Audit:  # fmt: skip
+    """The audit, without a refusal; pixels are read where hashes or thumbnails are not given.
+
+    Equal images are copies; equal vectors only where under a tenth of the training vectors repeat among themselves.
+    """
     if hashes is None or thumbs is None:
         hashes, thumbs = prints(rows)
     parts = {part: [r for r in rows if r.get("part") == part] for part in ("train", "val", "test")}
+    repeats = sum(n for n in Counter(hashes[r["id"]] for r in parts["train"]).values() if n > 1)
+    telling = any(map(len, thumbs.values())) or repeats < 0.1 * max(len(parts["train"]), 1)
     patients, shared = _patients(parts)
-    telling = _telling([hashes[r["id"]] for r in parts["train"]], images=any(len(t) for t in thumbs.values()))
-    identical, twins, left_out, pairs = _counts(), _counts(), {}, []
-    for first, second in PAIRS:
-        name = f"{first}/{second}"
-        nearest = _identical(parts[first], parts[second], hashes) if telling else {}
-        identical[name] = len(nearest)
-        near = _nearest(parts[first], parts[second], thumbs) | {
-            held: (partner, 1.0) for held, partner in nearest.items()
-        }
-        twins[name] = len(near)
-        pairs += [
-            Pair(name, partner, held, round(r, 4), held in nearest) for held, (partner, r) in sorted(near.items())
-        ]
-    for second in ("val", "test") if telling else ():
-        for copy, held in _identical(parts[second], parts["train"], hashes).items():
-            left_out[copy] = f"identical to {held} in {second}"
-    return Audit(
-        identical=identical, twins=twins, patients=patients, unreadable=list(unreadable), left_out=left_out, pairs=pairs, shared=shared,
-        patients_known=any(r.get("patient") for r in rows), waived=(waive or "").strip(),
+    found = Audit(
+        patients=patients, shared=shared, unreadable=list(unreadable), waived=(waive or "").strip(),
+        patients_known=any(r.get("patient") for r in rows),
         compared="pixels" if telling else "nothing: most vectors repeat within the training split, so a repeat is no copy",
     )  # fmt: skip
+    for first, second in PAIRS:
+        name, one, other = f"{first}/{second}", parts[first], parts[second]
+        same = _identical(one, other, hashes) if telling else {}
+        twins = _nearest(one, other, thumbs) | {held: (partner, 1.0) for held, partner in same.items()}
+        found.identical[name], found.twins[name] = len(same), len(twins)
+        found.pairs.extend(Pair(name, p, held, round(r, 4), held in same) for held, (p, r) in sorted(twins.items()))
+        if telling and first == "train":
+            copies = _identical(other, one, hashes).items()
+            found.left_out.update((copy, f"identical to {held} in {second}") for copy, held in copies)
+    return found
 
 
 def _patients(parts: Mapping[str, Rows]) -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -167,65 +145,39 @@ def _names(row: Row) -> list[str]:
     return [f"id {row['id']}"] + ([f"patient {key(row['patient'])}"] if row.get("patient") else [])
 
 
-def _telling(train: Sequence[str], *, images: bool) -> bool:
-    """Whether equal content means a copy: always for images; for vectors only where under a tenth of them repeat in train."""
-    repeats = sum(n for n in Counter(train).values() if n > 1)
-    return images or repeats < 0.1 * max(len(train), 1)
-
-
-def _identical(first: Rows, second: Rows, hashes: Mapping[str, str]) -> dict[str, str]:
+def _identical(first: Rows, second: Rows, hashes: Hashes) -> dict[str, str]:
     """Id of each row of the second that equals one of the first -> that one's id."""
-    there: dict[str, str] = {}
-    for row in first:
-        there.setdefault(hashes[row["id"]], row["id"])
+    there = {hashes[row["id"]]: row["id"] for row in reversed(first)}  # the first of equal ones
     return {row["id"]: there[hashes[row["id"]]] for row in second if hashes[row["id"]] in there}
 
 
-def _nearest(first: Rows, second: Rows, thumbs: Mapping[str, np.ndarray]) -> dict[str, tuple[str, float]]:
+def _nearest(first: Rows, second: Rows, thumbs: Thumbs) -> dict[str, tuple[str, float]]:
     """Id of each row of the second with a twin in the first -> (that one's id, their correlation); one chunked matrix product."""
     best: dict[str, tuple[str, float]] = {}
-    lengths = {len(thumbs[r["id"]]) for r in second} & {len(thumbs[r["id"]]) for r in first}
-    for length in lengths - {0}:
-        theirs = [r["id"] for r in first if len(thumbs[r["id"]]) == length]
-        ours = [r["id"] for r in second if len(thumbs[r["id"]]) == length]
-        for low in range(0, len(theirs), 8192):
-            names = theirs[low : low + 8192]
-            B = np.stack([thumbs[i] for i in names]).T  # (D, <= 8192)
-            for start in range(0, len(ours), 1024):
-                held = ours[start : start + 1024]
-                r = np.stack([thumbs[i] for i in held]) @ B  # (<= 1024, <= 8192)
-                for i in np.flatnonzero(r.max(1) >= TWIN):
-                    j = int(r[i].argmax())
-                    if r[i, j] > best.get(held[i], ("", 0.0))[1]:
-                        best[held[i]] = names[j], min(float(r[i, j]), 1.0)
+    for length in {len(thumbs[r["id"]]) for r in first} - {0}:
+        theirs, ours = ([r["id"] for r in rows if len(thumbs[r["id"]]) == length] for rows in (first, second))
+        A = np.stack([thumbs[i] for i in theirs])  # (n, D)
+        for low in range(0, len(ours), 256):
+            held = ours[low : low + 256]
+            r = np.stack([thumbs[i] for i in held]) @ A.T  # (<= 256, n)
+            for i, j in enumerate(r.argmax(1)):
+                if r[i, j] >= TWIN:
+                    best[held[i]] = theirs[j], min(float(r[i, j]), 1.0)
     return best
 
 
 def hashes(rows: Rows) -> dict[str, str]:
     """First 16 hex digits of sha256 over type, shape and values, by id; grey saved as colour counts as grey."""
-    return {row["id"]: content(_grey(row["x"].read())) for row in rows}
+    return {row["id"]: content(grey(row["x"].read())) for row in rows}
 
 
 def prints(rows: Rows) -> Prints:
-    """Hash and thumbnail of each row, each image read once; a vector's thumbnail is empty."""
-    found: dict[str, str] = {}
-    thumbs: dict[str, np.ndarray] = {}
-    waiting: dict[tuple[int, ...], list[tuple[str, np.ndarray]]] = defaultdict(list)
-    held = 0
+    """Hash and thumbnail of each row, each image read once."""
+    found = Prints({}, {})
     for row in rows:
-        x = _grey(row["x"].read())
-        found[row["id"]] = content(x)
-        if x.ndim == 1:
-            thumbs[row["id"]] = np.empty(0, np.float32)
-            continue
-        waiting[x.shape].append((row["id"], x))
-        held += x.size
-        if held >= 1 << 22:
-            thumbs.update(pair for some in waiting.values() for pair in _thumbs(some))
-            waiting.clear()
-            held = 0
-    thumbs.update(pair for some in waiting.values() for pair in _thumbs(some))
-    return Prints(found, thumbs)
+        x = grey(row["x"].read())
+        found.hashes[row["id"]], found.thumbs[row["id"]] = content(x), _thumb(x)
+    return found
 
 
 def content(x: np.ndarray) -> str:
@@ -235,30 +187,12 @@ def content(x: np.ndarray) -> str:
     return digest.hexdigest()[:16]
 
 
-def _grey(x: np.ndarray) -> np.ndarray:
-    """(3, *size) with three equal channels -> (1, *size)."""
-    return x[:1] if x.ndim > 2 and len(x) == 3 and (x[0] == x[1]).all() and (x[0] == x[2]).all() else x
-
-
-def _thumbs(some: Sequence[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
-    """Images of one shape -> area-mean thumbnails over the mean channel, centred, of norm 1 (constant images: 0)."""
-    x = np.stack([image for _, image in some]).mean(1, dtype=np.float32)  # (n, *size)
-    with np.errstate(invalid="ignore", over="ignore"):  # an image that holds NaN or Inf has no twin
-        for axis, (size, to) in enumerate(zip(x.shape[1:], THUMB[x.ndim - 1], strict=True), 1):
-            x = np.moveaxis(np.tensordot(x, _area(size, to), (axis, 1)), -1, axis)
-        flat = x.reshape(len(x), -1)  # (n, D)
-        centred = flat - flat.mean(1, keepdims=True)
-        norm = np.linalg.norm(centred, axis=1, keepdims=True)
-        least = 1e-5 * np.linalg.norm(flat, axis=1, keepdims=True)
-        thumbs = np.where(norm > least, centred / np.maximum(norm, 1e-30), 0).astype(np.float32)
-    return [(name, thumb) for (name, _), thumb in zip(some, thumbs, strict=True)]
-
-
-@lru_cache(64)
-def _area(size: int, to: int) -> np.ndarray:
-    """Matrix (to, size) of area means: row i averages the pixels that lie in [i, i + 1) size / to, edges by their share."""
-    edges = np.linspace(0, size, to + 1)
-    pixel = np.arange(size)
-    share = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    weights: np.ndarray = (np.clip(share, 0, None) * to / size).astype(np.float32)
-    return weights
+def _thumb(x: np.ndarray) -> np.ndarray:
+    """(C, *size) -> area means of the mean channel, centred, of norm 1 (constant image: 0), flat; a vector has none."""
+    if x.ndim == 1:
+        return np.empty(0, np.float32)
+    mean = torch.from_numpy(x.mean(0, dtype=np.float32))[None, None]  # (1, 1, *size)
+    small = F.interpolate(mean, THUMB[x.ndim - 1], mode="area").ravel()
+    centred = small - small.mean()
+    norm = centred.norm()  # NaN where the image holds NaN or Inf: it has no twin
+    return torch.where(norm > 1e-5 * small.norm(), centred / norm, 0).numpy()

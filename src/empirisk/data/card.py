@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -56,12 +56,10 @@ class Card:
         """The card of the training rows; `about` holds name, source, licence; `size` is the longest side of the grid.
 
         The grid is the commonest size, at most 224 (3D: 64) along its longest side, in its own proportions. One image in
-        colour makes all colour; depth is the largest found. mean_c = E[x_c], std_c = sqrt(E[x_c^2] - mean_c^2) over pixels.
+        colour makes all colour; depth is the largest found. mean_c = E[x_c], std_c = sqrt(E[x_c^2] - mean_c^2) over pixels;
+        a constant channel has deviation 1, so that x stays finite.
 
-        Raises
-        ------
-        Wrong
-            exit 2: no row, images of two and of three dimensions, --size below 1 or for vectors.
+        Raises Wrong (exit 2): no row, images of two and of three dimensions, --size below 1 or for vectors.
         """
         if not rows:
             raise Wrong("there is no training row")
@@ -74,35 +72,27 @@ class Card:
                 raise Wrong(look.fault, where=str(row["id"]))
         if len({len(k.shape) for k in looks}) > 1:
             raise Wrong("images of two and of three dimensions", remedy="make two sets of them")
-        floats = any(k.dtype == "float32" for k in looks)
+        range_ = LEVELS[max((k.dtype for k in looks), key=list(LEVELS).index)]
         draft = cls(
             **{"name": ""} | dict(about or {}), channels=max(k.shape[0] for k in looks),
-            size=_grid(Counter(k.shape[1:] for k in looks), size), mean=(), std=(),
-            range=1.0 if floats else max(LEVELS[k.dtype] for k in looks), inputs=names,
+            size=_grid(Counter(k.shape[1:] for k in looks), size), mean=(), std=(), range=range_, inputs=names,
         )  # fmt: skip
-        mean, std = draft._moments(some)
-        return cls(**vars(draft) | {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())})
-
-    def _moments(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of x, a channel each; a constant channel has deviation 1, so that it stays finite."""
-        n, total, squares = 0, np.zeros(self.channels), np.zeros(self.channels)
-        for row in rows:
-            x = self.fit(row["x"].read()).reshape(self.channels, -1).astype(np.float64) / self.range  # (C, pixels)
+        n, total, squares = 0, np.zeros(draft.channels), np.zeros(draft.channels)
+        for row in some:
+            x = draft.fit(row["x"].read()).reshape(draft.channels, -1).astype(np.float64) / range_  # (C, pixels)
             n, total, squares = n + x.shape[1], total + x.sum(1), squares + (x * x).sum(1)
         mean = total / n
         std = np.sqrt(np.maximum(squares / n - mean**2, 0))
-        return mean, np.where(std < 1e-7 * np.maximum(1, abs(mean)), 1.0, std)
+        std = np.where(std < 1e-7 * np.maximum(1, abs(mean)), 1.0, std)
+        return replace(draft, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
-    def fit(self, array: np.ndarray) -> np.ndarray:
+    def fit(self, array: np.ndarray, size: tuple[int, ...] | None = None) -> np.ndarray:
         """Any image that was read, (C', *size'), on this grid and with these channels, (C, *size), in the compact type.
 
-        Shrinking averages (antialiased in 2D, over areas in 3D), enlarging interpolates linearly. Grey is repeated for a
+        `size` is another grid than the card's own, for images that keep their own sizes. Shrinking averages (antialiased in 2D, over areas in 3D), enlarging interpolates linearly. Grey is repeated for a
         colour model; colour with equal channels becomes grey for a grey one; 8 bits and 16 bits are scaled into each other.
 
-        Raises
-        ------
-        Wrong
-            exit 2: other dimensions or length, real colour for a grey model, floats for a model of integers.
+        Raises Wrong (exit 2): other dimensions or length, real colour for a grey model, floats for a model of integers.
         """
         if array.ndim - 1 != self.dims:
             kinds = {0: "vectors", 2: "2D images", 3: "3D images"}
@@ -111,38 +101,24 @@ class Card:
             if len(array) != self.channels:
                 raise Wrong(f"the model is for {self.channels} numbers, this has {len(array)}")
             return array.astype(np.float32, copy=False)
-        return np.ascontiguousarray(_resized(self._levelled(self._channelled(array)), self.size))
-
-    def _channelled(self, array: np.ndarray) -> np.ndarray:
-        if len(array) == self.channels:
-            return array
-        if len(array) == 1:
-            return np.repeat(array, self.channels, 0)
-        if self.channels == 1 and grey(array):
-            return array[:1]
-        what = "in colour" if len(array) == 3 else f"of {len(array)} channels"
-        asked = "grey images" if self.channels == 1 else f"{self.channels} channels"
-        raise Wrong(f"the model is for {asked}, this one is {what}", remedy="convert it, or train on such images")
-
-    def _levelled(self, array: np.ndarray) -> np.ndarray:
-        if str(array.dtype) == self.dtype:
-            return array
-        if array.dtype == np.float32:
-            raise Wrong(
-                "the model is for 8-bit or 16-bit images, this one holds floats", remedy="save it in whole numbers"
-            )
-        x = array.astype(np.float32) * (self.range / LEVELS[str(array.dtype)])
-        return (x if self.range == 1 else np.rint(x)).astype(self.dtype)
+        array = grey(array) if self.channels == 1 else array
+        if len(array) not in (1, self.channels):
+            what = "in colour" if len(array) == 3 else f"of {len(array)} channels"
+            asked = "grey images" if self.channels == 1 else f"{self.channels} channels"
+            raise Wrong(f"the model is for {asked}, this one is {what}", remedy="convert it, or train on such images")
+        if array.dtype == np.float32 and self.range != 1:
+            what = "the model is for 8-bit or 16-bit images, this one holds floats"
+            raise Wrong(what, remedy="save it in whole numbers")
+        if str(array.dtype) != self.dtype:
+            x = array.astype(np.float32) * (self.range / LEVELS[str(array.dtype)])
+            array = (x if self.range == 1 else np.rint(x)).astype(self.dtype)
+        return np.repeat(_resized(array, size or self.size), self.channels // len(array), 0)
 
 
-def grey(array: np.ndarray) -> bool:
-    """One channel, or three that nowhere differ by more than a hundredth of the range of the type."""
-    if len(array) == 1:
-        return True
-    if len(array) != 3:
-        return False
-    low, high = array.min(0).astype(np.float64), array.max(0).astype(np.float64)
-    return bool((high - low).max() <= 0.01 * LEVELS[str(array.dtype)])
+def grey(array: np.ndarray) -> np.ndarray:
+    """(3, *size) with equal channels -> (1, *size); anything else as it is."""
+    same = array.ndim > 2 and len(array) == 3 and (array[0] == array[1]).all() and (array[0] == array[2]).all()
+    return array[:1] if same else array
 
 
 def _grid(sizes: Counter[tuple[int, ...]], size: int | None) -> tuple[int, ...]:
@@ -171,7 +147,4 @@ def _resized(array: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
         x = F.adaptive_avg_pool3d(x, small) if small != array.shape[1:] else x
         x = F.interpolate(x, size, mode="trilinear") if small != size else x
     y: np.ndarray = x[0].numpy()
-    if array.dtype == np.float32:
-        return y
-    rounded: np.ndarray = np.clip(np.rint(y), 0, np.iinfo(array.dtype).max).astype(array.dtype)
-    return rounded
+    return y if array.dtype == np.float32 else np.rint(y).clip(0, np.iinfo(array.dtype).max).astype(array.dtype)

@@ -1,8 +1,8 @@
 """Which rows teach, which choose, which judge: given splits are kept, others drawn by patient."""
 
 import hashlib
-import math
 import re
+import statistics
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -12,7 +12,6 @@ import numpy as np
 from empirisk.data.rows import Row, Rows
 from empirisk.errors import Wrong, listed
 
-PARTS = ("train", "val", "test")
 SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
 BINS = 5
 "Quantile bins of a number, for stratifying."
@@ -35,48 +34,57 @@ def group(row: Row) -> str:
     return f"patient {key(row['patient'])}" if row.get("patient") else f"row {row['id']}"
 
 
-def split(rows: Rows, *, seed: int = 0) -> Rows:
+def split(rows: Rows, *, seed: int = 0, fold: str | None = None) -> Rows:
     """The rows, each with its part: "train", "val" or "test".
 
     Parts given for all rows are kept. Train and one held-out part: that part is the test set, and 15/85 of the training
     patients become validation. None given, or train alone: 70/15/15. Whole patients are placed, stratified by their rarest
-    label (numbers: by fifths), in the order of a hash of seed and patient, so the order of the rows does not matter.
-
-    Raises
-    ------
-    Wrong
-        exit 2: an id has two parts, some rows lack a part, no row teaches, or fewer patients than parts.
+    label (numbers: by fifths), in the order of a hash of seed and patient, so the order of the rows does not matter. With
+    `fold` the parts are those of `folded`. Raises Wrong (exit 2): an id has two parts, some rows lack a part, no row teaches,
+    or fewer patients than parts.
     """
     given: dict[str, str] = {}
     for row in rows:
-        if row.get("part") in PARTS and given.setdefault(row["id"], row["part"]) != row["part"]:
-            raise Wrong(
-                "the same id in two splits",
-                where=f"{row['id']} is in {given[row['id']]} and in {row['part']}",
-                remedy="give each row once",
-            )
+        if row.get("part") in SHARES and given.setdefault(row["id"], row["part"]) != row["part"]:
+            where = f"{row['id']} is in {given[row['id']]} and in {row['part']}"
+            raise Wrong("the same id in two splits", where=where, remedy="give each row once")
+    if fold is not None:
+        return folded(rows, fold, seed=seed)
     found = set(given.values())
-    lacking = [row["id"] for row in rows if row["id"] not in given] if found else []
-    if lacking:
-        raise Wrong(
-            f"{len(lacking)} rows have no split, the others have",
-            where=listed(lacking, 5),
-            remedy="give each row train, val or test, or none of them",
-        )
-    if found == set(PARTS):
+    lacking = [row["id"] for row in rows if row["id"] not in given]
+    if found and lacking:
+        what, hint = f"{len(lacking)} rows have no split, the others have", "give each row train, val or test, or none"
+        raise Wrong(what, where=listed(lacking, 5), remedy=hint)
+    if found and "train" not in found:
+        what = f"no training rows: all {len(rows)} are {listed(sorted(found))}"
+        raise Wrong(what, remedy="give rows of a split named train, or no split at all")
+    if found == set(SHARES):
         parts = given
     elif found <= {"train"}:
         parts = _drawn(rows, SHARES, seed)
-    elif "train" in found:
-        teach = [row for row in rows if given[row["id"]] == "train"]
-        held = SHARES["val"] / (SHARES["train"] + SHARES["val"])
-        carved = _drawn(teach, {"train": 1 - held, "val": held}, seed)
-        parts = {name: carved.get(name, "test") for name in given}
     else:
-        raise Wrong(
-            f"no training rows: all {len(rows)} are {listed(sorted(found))}",
-            remedy="give rows of a split named train, or no split at all",
-        )
+        held = SHARES["val"] / (SHARES["train"] + SHARES["val"])
+        teach = [row for row in rows if given[row["id"]] == "train"]
+        parts = dict.fromkeys(given, "test") | _drawn(teach, {"train": 1 - held, "val": held}, seed)
+    return [row | {"part": parts[row["id"]]} for row in rows]
+
+
+def folded(rows: Rows, fold: str, *, seed: int = 0) -> Rows:
+    """The rows in the parts of a fold "k/K": of K equal shares by patient the k-th is the test set, 15 % of the others validate.
+
+    Stratified and hashed as `split` is, so all K folds divide the same patients. A given test set is in no fold: it stays shut.
+    Raises Wrong (exit 2): not of that form, or fewer patients than folds.
+    """
+    found = re.fullmatch(r"(\d+)/(\d+)", fold)
+    k, K = (int(n) for n in found.groups()) if found else (0, 0)
+    if not (2 <= K <= 100 and 1 <= k <= K):
+        raise Wrong(f"--fold {fold} is no fold", remedy="give k/K, say 2/5: the second of five")
+    known = [row for row in rows if row.get("part") != "test"]
+    shares = _drawn(known, {str(i + 1): 1 / K for i in range(K)}, seed)
+    held = SHARES["val"]
+    teach = _drawn([row for row in known if shares[row["id"]] != str(k)], {"train": 1 - held, "val": held}, seed)
+    shut = dict.fromkeys((row["id"] for row in rows if row.get("part") == "test"), "")
+    parts = dict.fromkeys(shares, "test") | teach | shut
     return [row | {"part": parts[row["id"]]} for row in rows]
 
 
@@ -86,18 +94,13 @@ def _drawn(rows: Rows, shares: Mapping[str, float], seed: int) -> dict[str, str]
     for row in rows:
         groups[group(row)].append(row)
     if len(groups) < len(shares):
-        raise Wrong(
-            f"{len(groups)} patients are too few for {listed(list(shares))}",
-            remedy="give more patients, or --split COLUMN",
-        )
+        what = f"{len(groups)} patients are too few for {listed(list(shares))}"
+        raise Wrong(what, remedy="give more patients, or --split COLUMN")
     strata: dict[str, list[str]] = defaultdict(list)
     for name, stratum in _strata(groups).items():
         strata[stratum].append(name)
-    parts = list(shares)
-    share = np.array([shares[p] for p in parts])
-    first = [
-        parts.index(p) for p in ("train", "test", "val") if p in shares
-    ]  # a stratum's first groups, so that no part lacks it
+    parts, share = list(shares), np.array(list(shares.values()))
+    first = [parts.index(p) for p in ("train", "test", "val") if p in shares]
     whole = np.zeros(len(parts))
     place: dict[str, str] = {}
     for stratum in sorted(strata, key=lambda s: (len(strata[s]), s)):  # the rare ones first, the common ones fill up
@@ -123,25 +126,15 @@ def _hash(seed: int, name: str) -> bytes:
 def _strata(groups: Mapping[str, Rows]) -> dict[str, str]:
     """Group -> its rarest label, or the fifth that its mean number lies in."""
     rows = [row for group in groups.values() for row in group]
-    if all(row.get("label") is None for row in rows) and all(_number(row) is not None for row in rows):
-        means = {name: math.fsum(float(r["target"]) for r in some) / len(some) for name, some in groups.items()}
+    if all(row.get("label") is None and row.get("target") is not None for row in rows):
+        means = {name: statistics.fmean(row["target"] for row in some) for name, some in groups.items()}
         edges = np.quantile(list(means.values()), np.linspace(0, 1, BINS + 1)[1:-1])
         return {name: str(np.searchsorted(edges, mean, side="right")) for name, mean in means.items()}
     count = Counter(label for row in rows for label in _labels(row))
-    return {
-        name: min({label for row in some for label in _labels(row)}, key=lambda label: (count[label], label))
-        for name, some in groups.items()
-    }
+    rarest = {name: {label for row in some for label in _labels(row)} for name, some in groups.items()}
+    return {name: min(some, key=lambda label: (count[label], label)) for name, some in rarest.items()}
 
 
 def _labels(row: Row) -> tuple[str, ...]:
     label = row.get("label")
-    return tuple(label) or ("",) if isinstance(label, tuple | list) else (str(label),)
-
-
-def _number(row: Row) -> float | None:
-    try:
-        value = float(row["target"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return value if math.isfinite(value) else None
+    return (label or ("",)) if isinstance(label, tuple) else (str(label),)

@@ -1,6 +1,6 @@
 """What y is, both ways: a row of the table -> y; an answer -> cells of the predictions table, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -9,7 +9,7 @@ import numpy as np
 
 from empirisk.data.labels import natural
 from empirisk.data.rows import Row, Rows
-from empirisk.errors import Wrong, listed, near, shown
+from empirisk.errors import RUN, Wrong, listed, near, shown
 
 NONE = "(none)"
 "Written where several labels are possible and none is there; an empty cell is an unknown one."
@@ -42,23 +42,18 @@ class Classes:
     def learn(cls, rows: Rows, given: Sequence[str] = ()) -> Self:
         """The classes of the training rows: `given` where the form of the data fixes names and order, else those found.
 
-        Raises
-        ------
-        Wrong
-            exit 2: no row has a label, or all have one and the same.
+        Raises Wrong (exit 2) where no row has a label, or all have one and the same.
         """
         labels = [r["label"] for r in rows if r.get("label") is not None]
         if not labels:
-            raise Wrong(
-                "no training row has a label", remedy="name the column with --label, or put each class in a folder"
-            )
+            hint = "name the column with --label, or put each class in a folder"
+            raise Wrong("no training row has a label", remedy=hint)
         multi = isinstance(labels[0], tuple)
-        names = tuple(given) or tuple(sorted({n for t in labels for n in (t if multi else (t,))}, key=natural))
-        if len({n for t in labels for n in (t if multi else (t,))}) < 2 and not multi:
-            raise Wrong(
-                f"all training rows are {shown(labels[0])}", remedy="at least two classes are needed to tell apart"
-            )
-        return cls(names, multi)
+        found = {n for t in labels for n in (t if multi else (t,))}
+        if len(found) < 2 and not multi:
+            hint = "at least two classes are needed to tell apart"
+            raise Wrong(f"all training rows are {shown(labels[0])}", remedy=hint)
+        return cls(tuple(given) or tuple(sorted(found, key=natural)), multi)
 
     def index(self, name: str) -> int | None:
         """Index of a class by its name or, where no class is called so, by the number stored in the data.
@@ -73,26 +68,20 @@ class Classes:
     def encode(self, row: Row) -> Any:
         """y: the class's index, int64; with `multi` (K,) of 0 and 1, float32.
 
-        Raises
-        ------
-        Wrong
-            exit 2, naming the row: no label, or one that the training rows did not have.
+        Raises Wrong (exit 2), naming the row: no label, or one that the training rows did not have.
         """
         label = row.get("label")
         if label is None:
             raise Wrong(f"{shown(row['id'])} has no label", remedy="leave it out, or correct the table")
-        found = [self.index(n) for n in (label if isinstance(label, tuple) else (label,))]
-        if None in found or isinstance(label, tuple) != self.multi:
-            wrong = next((n for n in label if self.index(n) is None), "") if isinstance(label, tuple) else label
-            raise Wrong(
-                f'label "{shown(wrong)}" is not among {listed(self.names)}',
-                where=shown(row["id"]), remedy=f"{near(wrong, self.names)} Correct the data or add --rename old=new".strip(),
-            )  # fmt: skip
-        if not self.multi:
-            return np.int64(found[0] or 0)
-        y = np.zeros(len(self.names), np.float32)
-        y[[i for i in found if i is not None]] = 1
-        return y
+        names = label if isinstance(label, tuple) else (label,)
+        found = {n: self.index(n) for n in names}
+        if None in found.values() or isinstance(label, tuple) != self.multi:
+            wrong = next((n for n, i in found.items() if i is None), listed(names))
+            what = f'label "{shown(wrong)}" is not among {listed(self.names)}'
+            remedy = f"{near(wrong, self.names)} Correct the data or add --rename old=new".strip()
+            raise Wrong(what, where=shown(row["id"]), remedy=remedy)
+        indices = [i for i in found.values() if i is not None]
+        return np.isin(np.arange(len(self.names)), indices).astype(np.float32) if self.multi else np.int64(indices[0])
 
     def columns(self) -> list[str]:
         """Column of each class's probability: its name, bracketed where another column is called so."""
@@ -100,40 +89,30 @@ class Classes:
 
     def write(self, row: Row, answer: Verdict, folder: Path) -> dict[str, Any]:
         """Cells: target (empty where unknown), prediction, then the probability of each class."""
-        target = (
-            ""
-            if row.get("label") is None
-            else self.text(np.flatnonzero(y) if (y := self.encode(row)).ndim else (int(y),))
-        )
-        choice = answer.choice if isinstance(answer.choice, tuple) else (answer.choice,)
-        cells = {"target": target, "prediction": self.text(choice)}
+        target = ""
+        if row.get("label") is not None:
+            y = self.encode(row)
+            target = self.text(np.flatnonzero(y) if self.multi else [y])
+        cells = {"target": target, "prediction": self.text(np.atleast_1d(answer.choice))}
         return cells | {c: float(p) for c, p in zip(self.columns(), answer.p, strict=True)}
 
-    def text(self, indices: Sequence[int] | np.ndarray) -> str:
+    def text(self, indices: Iterable[int]) -> str:
         """One cell: the names, with | between several."""
         return "|".join(self.names[int(i)] for i in indices) or NONE
 
     def read(self, cells: Mapping[str, str]) -> tuple[Row, Verdict]:
-        """The inverse of `write`: the label, and the answer (whose threshold the table does not hold).
+        """The inverse of `write`, but for the threshold; raises Wrong (exit 3) for cells that `write` did not write."""
 
-        Raises
-        ------
-        Wrong
-            exit 3: a column is absent, or a cell is none that `write` wrote.
-        """
+        def names(cell: str) -> tuple[str, ...]:
+            return (() if cell == NONE else tuple(cell.split("|"))) if self.multi else (cell,)
+
         try:
             p = np.array([float(cells[c]) for c in self.columns()])
-            row: Row = {} if cells["target"] == "" else {"label": self._names(cells["target"])}
-            picked = self._names(cells["prediction"])
-            chosen = tuple(self.names.index(n) for n in (picked if isinstance(picked, tuple) else (picked,)))
+            label, chosen = names(cells["target"]), tuple(self.names.index(n) for n in names(cells["prediction"]))
         except (KeyError, ValueError) as error:
-            raise Wrong(f"predictions of other classes, or changed by hand: {shown(error)}", code=3) from error
+            raise Wrong(f"predictions of other classes, or changed by hand: {shown(error)}", code=RUN) from error
+        row: Row = {"label": label if self.multi else label[0]} if cells["target"] else {}
         return row, Verdict(p, chosen if self.multi else chosen[0])
-
-    def _names(self, cell: str) -> str | tuple[str, ...]:
-        if not self.multi:
-            return cell
-        return () if cell == NONE else tuple(cell.split("|"))
 
 
 @dataclass(frozen=True)
@@ -148,10 +127,7 @@ class Number:
     def learn(cls, rows: Rows) -> Self:
         """Mean and standard deviation (divisor N) of the training rows' numbers.
 
-        Raises
-        ------
-        Wrong
-            exit 2: no row has a number, or all have the same.
+        Raises Wrong (exit 2) where no row has a number, or all have the same.
         """
         values = np.array([r["target"] for r in rows if r.get("target") is not None], np.float64)
         if not len(values):
@@ -178,6 +154,6 @@ class Number:
     def read(self, cells: Mapping[str, str]) -> tuple[Row, float]:
         """The inverse of `write`; raises Wrong (exit 3) for a cell that `write` did not write."""
         try:
-            return ({} if cells["target"] == "" else {"target": float(cells["target"])}), float(cells["value"])
+            return ({"target": float(cells["target"])} if cells["target"] else {}), float(cells["value"])
         except (KeyError, ValueError) as error:
-            raise Wrong(f"predictions of another kind, or changed by hand: {shown(error)}", code=3) from error
+            raise Wrong(f"predictions of another kind, or changed by hand: {shown(error)}", code=RUN) from error
