@@ -1,5 +1,6 @@
 """A network from a name, a text, a callable or a module; refusals name the remedy."""
 
+import inspect
 import subprocess
 import sys
 
@@ -8,8 +9,9 @@ import torch
 from torch import nn
 
 from empirisk.errors import Wrong
+from empirisk.experiment import plain
 from empirisk.models import MODELS, build, defaults, list_models
-from empirisk.models.resnet import resnet18
+from empirisk.models.resnet import Bottleneck, resnet18, resnet50
 
 
 class Mine(nn.Module):
@@ -32,7 +34,7 @@ def test_the_list_reads_without_torch() -> None:
 
 
 def test_every_name_has_a_line_and_a_learning_rate() -> None:
-    assert list(list_models()) == ["linear", "mlp", "lenet", "resnet18", "resnet34"]
+    assert {"linear", "mlp", "lenet", "alexnet", "vgg16", "googlenet", "resnet18", "densenet121"} <= set(list_models())
     assert all(list_models().values())
     assert all(0 < defaults(name)["lr"] < 0.1 for name in MODELS)
     assert defaults(Mine) == {"lr": 1e-3} == defaults("a:b")
@@ -64,27 +66,53 @@ def test_a_module_is_taken_as_it_is() -> None:
         build(net, **IMAGE, width=4)
 
 
+def test_a_named_size_is_a_function_that_run_json_can_hold() -> None:
+    assert plain(resnet50) == "empirisk.models.resnet:resnet50"
+    options = set(inspect.signature(resnet50).parameters)
+    assert {"dims", "size", "width", "dropout", "norm", "activation", "stem", "residual"} <= options
+    assert isinstance(build(resnet50, **IMAGE, width=4).layer1[0], Bottleneck)
+
+
 def test_options_reach_the_model_and_none_is_its_own_default() -> None:
     assert build("mlp", **IMAGE, width=7, depth=3).hidden[2].in_features == 7
     assert build("resnet18", **IMAGE).fc.in_features == 128
     assert build("resnet18", **IMAGE, width=4, dropout=0.5).dropout.p == 0.5
     assert isinstance(build("resnet18", **IMAGE, norm="group").bn1, nn.GroupNorm)
     assert isinstance(build("resnet18", **IMAGE, norm=nn.InstanceNorm2d).bn1, nn.InstanceNorm2d)
+    assert isinstance(build("vgg11", **IMAGE, norm="batch").features[1], nn.BatchNorm2d)
+    assert isinstance(build("mlp", **IMAGE, activation="tanh").phi, nn.Tanh)
+    assert isinstance(build("mlp", **IMAGE, activation=nn.CELU).phi, nn.CELU)
+    assert isinstance(build("lenet", **IMAGE, pool=nn.AvgPool2d).s2, nn.AvgPool2d)
+    assert not build("resnet18", **IMAGE, residual=False).layer1[0].residual
 
 
 @pytest.mark.parametrize(
     ("model", "changes", "what", "remedy"),
     [
         ("resnet81", {}, "no model 'resnet81'", "resnet18"),
-        ("transformer", {}, "no model", "there are linear, mlp, lenet, resnet18, resnet34"),
+        ("transformer", {}, "no model", "there are linear, mlp,"),
         ("resnet18", {"depth": 3}, "--depth: model resnet18 has no depth", "one of mlp"),
-        ("linear", {"width": 3}, "--width: model linear has no width", "mlp, lenet, resnet18, resnet34"),
-        ("lenet", {"norm": "batch"}, "no norm", "resnet18, resnet34"),
+        ("linear", {"width": 3}, "--width: model linear has no width", "mlp, lenet, alexnet"),
+        ("lenet", {"norm": "batch"}, "no norm", "googlenet, resnet18, resnet34"),
+        ("mlp", {"pool": "max"}, "no pool", "one of lenet, alexnet"),
+        ("linear", {"activation": "relu"}, "no activation", "one of mlp"),
+        ("vgg16", {"residual": False}, "model vgg16 has no residual", "one of resnet18, resnet34, resnet50, resnet101"),
+        ("mlp", {"activation": "rellu"}, "--activation rellu", "relu"),
+        ("lenet", {"pool": "l3"}, "--pool l3", "l2"),
         (lambda c, k: nn.Identity(), {"dropout": 0.5}, "no dropout", "linear"),
         ("mlp", {"width": 0}, "--width is 0", "1 or above"),
         ("mlp", {"depth": -1}, "--depth is -1", "0 or above"),
         ("resnet18", {"norm": "grup"}, "--norm grup", "group"),
         ("resnet18", {"stem": "imagenets"}, "--stem imagenets", "imagenet"),
+        (
+            "vgg16",
+            {"stem": "imagenet"},
+            "vgg16 in its imagenet form needs at least 32 pixels",
+            "--size 32 or above, or --stem small",
+        ),
+        ("alexnet", {"stem": "imagenet"}, "at least 63 pixels a side, these images have 28 x 28", "--stem small"),
+        ("densenet169", {"stem": "imagenet"}, "at least 29 pixels", "--stem small"),
+        ("googlenet", {"stem": "imagenet", "size": (14, 28)}, "at least 15 pixels", "--stem small"),
         ("lenet", {"size": (28, 8)}, "at least 12 pixels", "--size 12"),
         ("lenet", {"size": (), "dims": 0}, "needs images", "mlp"),
         ("resnet34", {"size": (), "dims": 0}, "needs images", "linear"),

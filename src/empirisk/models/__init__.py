@@ -9,23 +9,45 @@ from empirisk.errors import Wrong
 if TYPE_CHECKING:
     from torch import nn
 
-    from empirisk.models.layers import Norm
+    from empirisk.models.layers import Activation, Norm, Pool
 
 
 class Known(NamedTuple):
-    """A named architecture: where its function is, what it is in one line, its own learning rate."""
+    """A named architecture: where its function is, what it is in one line, its own learning rate, the form of its paper."""
 
     where: str
     line: str
     lr: float
+    width: int | None = 64
+    "of the paper; None: it has no such dial"
+    form: tuple[int, int, int] | None = (3, 224, 1000)
+    "channels, side and classes of the paper; None: it does not tell images apart"
+    maps: bool = False
+    "it answers for each pixel"
 
 
 MODELS = {
-    "linear": Known("empirisk.models.mlp:linear", "one weight an input and class, on the flattened image", 1e-2),
+    "linear": Known("empirisk.models.mlp:linear", "one weight an input and class, on the flattened image", 1e-2, None),
     "mlp": Known("empirisk.models.mlp:mlp", "hidden layers of units on the flattened image; depth 0 is a neuron", 3e-3),
-    "lenet": Known("empirisk.models.lenet:lenet", "LeNet-5: two convolutions, two poolings, three full layers", 2e-3),
+    "polynomial": Known(
+        "empirisk.models.polynomial:polynomial", "powers of numbers, by least squares", 1e-2, None, None
+    ),
+    "lenet": Known("empirisk.models.lenet:lenet", "LeNet-5: two convolutions, three full layers", 2e-3, 6, (1, 32, 10)),
+    "alexnet": Known("empirisk.models.alexnet:alexnet", "five convolutions, three full layers", 5e-4),
+    "vgg11": Known("empirisk.models.vgg:vgg11", "8 convolutions of 3x3, three full layers", 5e-4),
+    "vgg13": Known("empirisk.models.vgg:vgg13", "10 convolutions of 3x3, three full layers", 5e-4),
+    "vgg16": Known("empirisk.models.vgg:vgg16", "13 convolutions of 3x3, three full layers", 5e-4),
+    "vgg19": Known("empirisk.models.vgg:vgg19", "16 convolutions of 3x3, three full layers", 5e-4),
+    "googlenet": Known(
+        "empirisk.models.googlenet:googlenet", "nine inception blocks and two auxiliary classifiers", 2e-3
+    ),
     "resnet18": Known("empirisk.models.resnet:resnet18", "residual network of 18 layers; the default", 2e-3),
     "resnet34": Known("empirisk.models.resnet:resnet34", "residual network of 34 layers", 2e-3),
+    "resnet50": Known("empirisk.models.resnet:resnet50", "residual network of 50 layers, bottlenecks", 2e-3),
+    "resnet101": Known("empirisk.models.resnet:resnet101", "residual network of 101 layers, bottlenecks", 2e-3),
+    "densenet121": Known("empirisk.models.densenet:densenet121", "densely connected network of 121 layers", 2e-3),
+    "densenet169": Known("empirisk.models.densenet:densenet169", "densely connected network of 169 layers", 2e-3),
+    "unet": Known("empirisk.models.unet:unet", "down and up again: an answer for each pixel", 2e-3, 16, None, True),
 }
 """Every named architecture. To add one: its file and one line here."""
 
@@ -33,6 +55,26 @@ MODELS = {
 def list_models() -> dict[str, str]:
     """Every name with its one line."""
     return {name: known.line for name, known in MODELS.items()}
+
+
+def sizes() -> dict[str, dict[str, Any]]:
+    """Every name in the form of its paper: parameters, and multiply-adds of one image; counted on a copy without numbers."""
+    import torch
+
+    from empirisk.models.layers import counted
+
+    found: dict[str, dict[str, Any]] = {}
+    for name, known in MODELS.items():
+        found[name] = {"line": known.line}
+        if known.form is None:
+            continue
+        channels, side, classes = known.form
+        form = {"channels": channels, "size": (side, side), "classes": classes, "width": known.width}
+        with torch.device("meta"):
+            net = build(name, dims=2, **form)  # type: ignore[arg-type]
+        parameters, products = counted(net, channels, (side, side))
+        found[name] |= form | {"parameters": parameters, "multiply_adds": products}
+    return found
 
 
 def defaults(model: "str | Callable[..., nn.Module] | nn.Module") -> dict[str, float]:
@@ -55,13 +97,20 @@ def build(
     size: Sequence[int],
     width: int | None = None,
     depth: int | None = None,
+    degree: int | None = None,
     dropout: float | None = None,
     norm: "str | Norm | None" = None,
+    activation: "str | Activation | None" = None,
+    pool: "str | Pool | None" = None,
     stem: str | None = None,
+    residual: bool | None = None,
+    encoder: "nn.Module | None" = None,
+    strides: Sequence[Sequence[int]] | None = None,
+    maps: bool = False,
 ) -> "nn.Module":
-    """A network f: (n, channels, *size) -> (n, classes), from a name, package.module:function, a callable or a module.
+    """A network f: (n, channels, *size) -> (n, classes), with `maps` (n, classes, *size), from a name, package.module:function, a callable or a module.
 
-    A function is called as function(channels, classes), with dims, size and the options given by name where its
+    A function is called as function(channels, classes), with dims, size, strides and the options given by name where its
     signature has them; None is its own default. A module is taken as it is. For vectors dims is 0, size ().
 
     Raises
@@ -71,7 +120,10 @@ def build(
     """
     from torch import nn
 
-    options = {"width": width, "depth": depth, "dropout": dropout, "norm": norm, "stem": stem}
+    options = {
+        "width": width, "depth": depth, "degree": degree, "dropout": dropout, "norm": norm, "activation": activation, "pool": pool,
+        "stem": stem, "residual": residual, "encoder": encoder,
+    }  # fmt: skip
     given = {k: v for k, v in options.items() if v is not None}
     for flag, value, least in (("width", width, 1), ("depth", depth, 0)):
         if value is not None and value < least:
@@ -80,15 +132,23 @@ def build(
         _refuse(type(model).__name__, set(), given)
         return model
     name = model if isinstance(model, str) else getattr(model, "__name__", type(model).__name__)
+    if isinstance(model, str) and model in MODELS and MODELS[model].maps != maps:
+        others = ", ".join(other for other, known in MODELS.items() if known.maps == maps)
+        said = "does not answer for each pixel" if maps else "answers for each pixel, not for the image"
+        raise Wrong(f"model {name} {said}", remedy=f"take one of {others}")
     function = _function(model)
     try:
         signature = inspect.signature(function)
         takes = set(signature.parameters)
         _refuse(name, takes, given)
-        named = {k: v for k, v in {"dims": dims, "size": tuple(size), **given}.items() if k in takes}
+        named = {
+            k: v for k, v in {"dims": dims, "size": tuple(size), "strides": strides, **given}.items() if k in takes
+        }
         signature.bind(channels, classes, **named)
     except (TypeError, ValueError) as error:
-        form = "function(channels, classes) and, by name where it wants them, dims, size, " + ", ".join(options)
+        form = "function(channels, classes) and, by name where it wants them, dims, size, strides, " + ", ".join(
+            options
+        )
         raise Wrong(f"model {name} cannot be called: {error}", remedy=f"its form is {form}") from error
     net = function(channels, classes, **named)
     if not isinstance(net, nn.Module):

@@ -4,20 +4,22 @@ import itertools
 import math
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from empirisk.models.layers import Activation, nonlinearity
 
 
 class Mlp(nn.Module):
-    """f(x) = W_{d+1} phi(W_d ... phi(W_1 x + b_1) ... + b_d) + b_{d+1}, phi(z) = max(z, 0), x flattened.
+    """f(x) = W_{d+1} phi(W_d ... phi(W_1 x + b_1) ... + b_d) + b_{d+1}, x flattened; phi(z) = max(z, 0) if not another.
 
     The outermost function (sigmoid, softmax, identity) belongs to the task. Rosenblatt (1958); Rumelhart et al. (1986).
     """
 
-    def __init__(self, inputs: int, outputs: int, *, width: int, depth: int, dropout: float) -> None:
+    def __init__(self, inputs: int, outputs: int, *, width: int, depth: int, dropout: float, phi: Activation) -> None:
         super().__init__()
         widths = [inputs] + [width] * depth
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
+        self.phi = phi()
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(widths[-1], outputs)
 
@@ -29,7 +31,7 @@ class Mlp(nn.Module):
         """(n, C, *size) -> (n, width): the last hidden layer; at depth 0 the flattened x."""
         x = x.flatten(1)  # (n, C, *size) -> (n, C * prod(size))
         for layer in self.hidden:
-            x = F.relu(layer(x))
+            x = self.phi(layer(x))
         return x
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,7 +41,14 @@ class Mlp(nn.Module):
 
 
 def mlp(
-    channels: int, classes: int, *, size: Sequence[int] = (), width: int = 64, depth: int = 2, dropout: float = 0.0
+    channels: int,
+    classes: int,
+    *,
+    size: Sequence[int] = (),
+    width: int = 64,
+    depth: int = 2,
+    dropout: float = 0.0,
+    activation: str | Activation = "relu",
 ) -> Mlp:
     """`depth` hidden layers of `width` units; depth 0 is the artificial neuron. Vectors: size ().
 
@@ -48,11 +57,13 @@ def mlp(
       (hidden): ModuleList(
         (0): Linear(in_features=30, out_features=8, bias=True)
       )
+      (phi): ReLU(inplace=True)
       (dropout): Dropout(p=0.0, inplace=False)
       (fc): Linear(in_features=8, out_features=2, bias=True)
     )
     """
-    return Mlp(channels * math.prod(size), classes, width=width, depth=depth, dropout=dropout)
+    inputs = channels * math.prod(size)
+    return Mlp(inputs, classes, width=width, depth=depth, dropout=dropout, phi=nonlinearity(activation))
 
 
 def linear(channels: int, classes: int, *, size: Sequence[int] = (), dropout: float = 0.0) -> Mlp:

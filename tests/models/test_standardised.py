@@ -1,72 +1,11 @@
-"""What holds for every architecture in two and three dimensions, and for vectors."""
+"""The layers around a network: standardisation, dropout, frozen norms, and what a net of one's own may lack."""
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from empirisk.errors import Wrong
 from empirisk.models import build
 from empirisk.models.layers import Standardised
-
-CASES = [
-    *((name, 2, (28, 28)) for name in ("linear", "mlp", "lenet", "resnet18", "resnet34")),
-    *((name, 3, (12, 14, 16)) for name in ("linear", "mlp", "lenet", "resnet18")),
-    ("resnet18", 2, (64, 72)),
-    ("lenet", 2, (33, 40)),
-    ("linear", 0, ()),
-    ("mlp", 0, ()),
-]
-
-
-@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1]}d-{'x'.join(map(str, case[2]))}")
-def case(request):
-    name, dims, size = request.param
-    torch.manual_seed(0)
-    width = {"mlp": 16, "lenet": 6, "resnet18": 8, "resnet34": 4}.get(name)
-    channels = 3 if dims else 12  # 8 vectors in general position are separable in 12 dimensions
-    net = build(name, channels=channels, classes=4, dims=dims, size=size, width=width)
-    return net, torch.randn(8, channels, *size)
-
-
-def test_shapes(case) -> None:
-    net, x = case
-    assert net(x).shape == (8, 4)
-    assert net.embed(x).shape == (8, net.fc.in_features)
-    maps = net.features(x)
-    for a in maps:
-        assert a.shape[0] == 8
-        assert a.ndim == x.ndim
-    sides = [a.shape[-1] for a in maps]
-    assert sides == sorted(sides, reverse=True)
-
-
-def test_a_gradient_reaches_every_parameter(case) -> None:
-    net, x = case
-    net(x).square().sum().backward()
-    assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
-
-
-def test_a_batch_of_1_and_of_8_agree(case) -> None:
-    net, x = case
-    net(x)  # moves BatchNorm's running statistics
-    net.eval()
-    with torch.no_grad():
-        together, alone = net(x), torch.cat([net(x[i : i + 1]) for i in range(len(x))])
-    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
-
-
-def test_overfits_8_samples(case) -> None:
-    net, x = case
-    y = torch.arange(8) % 4
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
-    for step in range(300):
-        loss = F.cross_entropy(net(x), y)
-        if step > 5 and loss < 0.02:
-            break
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert loss < 0.02
 
 
 def test_strides_of_the_maps() -> None:
@@ -130,3 +69,18 @@ def test_a_features_module_of_torchvisions_manner_counts_as_one_map() -> None:
     net.features = torch.nn.MaxPool2d(2)
     (only,) = Standardised(net, [0.0], [1.0]).features(torch.ones(1, 1, 4, 4))
     assert only.shape == (1, 1, 2, 2)
+
+
+def test_a_frozen_batchnorm_keeps_its_statistics() -> None:
+    torch.manual_seed(0)
+    net = build("resnet18", channels=1, classes=2, dims=2, size=(8, 8), width=4)
+    model = Standardised(net, [0.0], [1.0])
+    net.layer1.requires_grad_(False)
+    before = {k: v.clone() for k, v in model.state_dict().items() if "running" in k}
+    model.train()(torch.randn(4, 1, 8, 8))
+    after = model.state_dict()
+    for name, value in before.items():
+        assert torch.equal(value, after[name]) == ("layer1" in name)
+    assert net.bn1.training
+    bare = Standardised(torch.nn.BatchNorm1d(3, affine=False), [0.0], [1.0]).train()
+    assert bare.net.training  # it has nothing that could be frozen
