@@ -1,13 +1,14 @@
-"""Optimisers and schedules by name, and the average of the weights; the optimisers are torch's."""
+"""Optimisers and schedules by name, exact zeros, the range test's rule, the average of the weights; the optimisers are torch's."""
 
 import copy
 import importlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from empirisk.errors import Wrong, near
@@ -26,6 +27,21 @@ def momentum(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
     return torch.optim.SGD(parameters, lr, momentum=0.9, weight_decay=weight_decay, fused=True)
 
 
+def nesterov(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
+    """v <- .9 v + g, w <- w - lr (g + .9 v); Nesterov 1983, as Sutskever et al. 2013."""
+    return torch.optim.SGD(parameters, lr, momentum=0.9, nesterov=True, weight_decay=weight_decay, fused=True)
+
+
+def adagrad(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
+    """s <- s + g^2, w <- w - lr g / (sqrt(s) + 1e-10); Duchi et al. 2011."""
+    return torch.optim.Adagrad(parameters, lr, weight_decay=weight_decay, fused=True)
+
+
+def rmsprop(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
+    """s <- .9 s + .1 g^2, w <- w - lr g / (sqrt(s) + 1e-8); Tieleman and Hinton 2012."""
+    return torch.optim.RMSprop(parameters, lr, alpha=0.9, weight_decay=weight_decay, foreach=True)
+
+
 def adam(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
     """Kingma and Ba 2015, algorithm 1; the decay acts through the moments."""
     return torch.optim.Adam(parameters, lr, weight_decay=weight_decay, fused=True)
@@ -39,6 +55,11 @@ def adamw(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
 def constant(progress: float) -> float:
     """1."""
     return 1.0
+
+
+def step(progress: float) -> float:
+    """1, from the half on 1/10, from three quarters on 1/100; He et al. 2016."""
+    return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
 
 
 def cosine(progress: float) -> float:
@@ -59,10 +80,10 @@ def one_cycle(progress: float, warm: float = 0.25, start: float = 1 / 25) -> flo
 
 
 OPTIMIZERS: dict[str, Callable[[Any, float, float], Optimizer]] = {
-    "sgd": sgd, "momentum": momentum, "adam": adam, "adamw": adamw,
+    "sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw,
 }  # fmt: skip
 SCHEDULES: dict[str, Schedule] = {
-    "constant": constant, "cosine": cosine, "warmup_cosine": warmup_cosine, "one_cycle": one_cycle,
+    "constant": constant, "step": step, "cosine": cosine, "warmup_cosine": warmup_cosine, "one_cycle": one_cycle,
 }  # fmt: skip
 
 
@@ -89,15 +110,47 @@ def named(name: Any, known: dict[str, Any], what: str) -> Any:
     raise Wrong(f"no {what} {name!r}", remedy=near(name, known) or f"there are {', '.join(known)}")
 
 
-def build(optimizer: Any, parameters: list[nn.Parameter], *, lr: float, weight_decay: float) -> Optimizer:
-    """The optimiser of these parameters; only weights (two dimensions or more) decay, not biases and norms."""
+def build(
+    optimizer: Any, parameters: list[nn.Parameter], *, lr: float, weight_decay: float, l1: float = 0.0
+) -> Optimizer:
+    """The optimiser of these parameters; only weights (two dimensions or more) decay or are sparse, not biases and norms."""
     weights = [p for p in parameters if p.ndim > 1]
     others = [p for p in parameters if p.ndim <= 1]
     groups = [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     built: Optimizer = named(optimizer, OPTIMIZERS, "optimizer")([g for g in groups if g["params"]], lr, weight_decay)
     for group in built.param_groups:
         group.setdefault("initial_lr", group["lr"])
-    return built
+    return sparse(built, weights, l1)
+
+
+def sparse(optimizer: Optimizer, weights: Sequence[nn.Parameter], l1: float) -> Optimizer:
+    """The same optimiser, of the risk + l1 sum |w|: no step takes a weight across 0, so that weights become exactly 0.
+
+    The gradient g becomes g + l1 sign(w), where w = 0 sign(g) max(|g| - l1, 0), which is 0 where 0 is the minimiser. After
+    the step a weight that is not of its own sign, or where it was 0 of the sign of descent, is set to 0. It holds for every
+    optimiser that scales the gradient weight by weight. Andrew and Gao 2007 (OWL-QN).
+    """
+    if not l1:
+        return optimizer
+    signs: list[tuple[nn.Parameter, Tensor]] = []
+
+    @torch.no_grad()
+    def before(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        signs.clear()
+        for w in weights:
+            if w.grad is not None:
+                g = torch.where(w == 0, F.softshrink(w.grad, l1), w.grad + l1 * w.sign())
+                signs.append((w, torch.where(w == 0, -g.sign(), w.sign())))
+                w.grad.copy_(g)
+
+    @torch.no_grad()
+    def after(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        for w, sign in signs:
+            w.mul_(w.sign() == sign)
+
+    optimizer.register_step_pre_hook(before)
+    optimizer.register_step_post_hook(after)
+    return optimizer
 
 
 def schedule(name: Any) -> Schedule:
@@ -106,11 +159,30 @@ def schedule(name: Any) -> Schedule:
     return found
 
 
-class Average:
-    """Exponential moving average of weights and buffers: a <- d a + (1 - d) w, with d = min(decay, (1 + n)/(10 + n))."""
+def best_rate(rates: Sequence[float], risks: Sequence[float], smooth: float = 0.9) -> float:
+    """A tenth of the rate at which the smoothed risk r_t / (1 - s^(t+1)), r_t = s r_(t-1) + (1 - s) R_t, is least.
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.module, self.decay, self.n = copy.deepcopy(model).requires_grad_(False), decay, 0
+    Smith 2017, section 3.3: the risk falls, is least, then diverges; a tenth keeps away from the edge.
+
+    >>> best_rate([1e-3, 1e-2, 1e-1, 1.0], [3.0, 2.0, 1.0, 9.0], smooth=0.0)
+    0.01
+    """
+    mean, least, at = 0.0, math.inf, 0
+    for t, risk in enumerate(risks):
+        mean = smooth * mean + (1 - smooth) * risk
+        if mean / (1 - smooth ** (t + 1)) < least:
+            least, at = mean / (1 - smooth ** (t + 1)), t
+    return float(f"{rates[at] / 10:.2g}")
+
+
+class Average:
+    """Exponential moving average of weights and buffers: a <- d a + (1 - d) w, with d = min(decay, (1 + n)/(10 + n)).
+
+    With `sparse` a weight that is exactly 0 is 0 in the average too.
+    """
+
+    def __init__(self, model: nn.Module, decay: float, *, sparse: bool = False) -> None:
+        self.module, self.decay, self.n, self.sparse = copy.deepcopy(model).requires_grad_(False), decay, 0, sparse
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
@@ -122,4 +194,6 @@ class Average:
         for a, w in pairs:
             if not a.is_floating_point():
                 a.copy_(w)
+            elif self.sparse and a.ndim > 1:
+                a.mul_(w != 0)
         self.n += 1

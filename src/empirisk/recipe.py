@@ -1,7 +1,9 @@
 """What every experiment shares, as plain values. Imports nothing heavy, so that help is fast."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from empirisk.errors import Wrong
 
@@ -11,13 +13,15 @@ class Recipe:
     """How the risk is made small."""
 
     optimizer: str = "adamw"
-    "sgd, momentum, adam or adamw; or package.module:function (parameters, lr, weight_decay) -> Optimizer"
-    lr: float | None = None
-    "largest step length; None: the model's own"
+    "sgd, momentum, nesterov, adagrad, rmsprop, adam or adamw; or package.module:function (parameters, lr, weight_decay) -> Optimizer"
+    lr: float | str | None = None
+    "largest step length, a number; or find: by a range test on a copy before the first step; None: the model's own"
     weight_decay: float = 0.1
-    "decoupled decay of the weights, a share of the step length"
+    "decay of the weights: decoupled in adamw, a share of the step length; in the others through the gradient"
+    l1: float = 0.0
+    "adds l1 sum |w| to the risk, in the optimiser's step, so that weights become exactly 0"
     schedule: str = "one_cycle"
-    "constant, cosine, warmup_cosine or one_cycle; or package.module:function (progress in [0, 1)) -> factor"
+    "constant, step, cosine, warmup_cosine or one_cycle; or package.module:function (progress in [0, 1)) -> factor"
     epochs: int | None = None
     "passes over the training rows; None with no --minutes: enough for 1,500 steps, between 15 and 200"
     minutes: float | None = None
@@ -47,14 +51,17 @@ class Recipe:
         """
         if self.epochs is not None and self.minutes is not None:
             raise Wrong("--epochs and --minutes are both given", remedy="give one: either a number of passes or a time")
+        if isinstance(self.lr, str) and self.lr != "find":
+            raise Wrong(f"--lr is {self.lr}", remedy="give a number above 0, or find")
         positive = {"epochs": self.epochs, "minutes": self.minutes, "batch": self.batch, "accumulate": self.accumulate}
         for flag, value in (positive | {"lr": self.lr, "clip": self.clip, "patience": self.patience}).items():
-            if value is not None and not (value > 0 and math.isfinite(value)):
+            if value is not None and not isinstance(value, str) and not (value > 0 and math.isfinite(value)):
                 raise Wrong(f"--{flag} is {value}", remedy="it must be above 0")
         if not 0 <= self.ema < 1:
             raise Wrong(f"--ema is {self.ema}", remedy="a decay lies between 0 and 1, say .99; 0 switches it off")
-        if not (self.weight_decay >= 0 and math.isfinite(self.weight_decay)):
-            raise Wrong(f"--weight-decay is {self.weight_decay}", remedy="it must be 0 or above")
+        for flag, value in {"weight-decay": self.weight_decay, "l1": self.l1}.items():
+            if not (value >= 0 and math.isfinite(value)):
+                raise Wrong(f"--{flag} is {value}", remedy="it must be 0 or above")
         if self.precision not in {"auto", "float32", "bf16", "fp16"}:
             raise Wrong(f"--precision {self.precision} is unknown", remedy="give auto, float32, bf16 or fp16")
 
@@ -68,17 +75,60 @@ class Recipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """Which functions f the risk is made small over, and where among them a run begins. None: the model's own."""
+
+    model: Any = "auto"
+    "architecture by name (`empirisk list models`), or package.module:function; auto: resnet18, for vectors mlp"
+    width: int | None = None
+    "channels of the first block, or hidden units of an mlp"
+    depth: int | None = None
+    "hidden layers of an mlp; 0 is the artificial neuron"
+    degree: int | None = None
+    "of a polynomial, which is solved by least squares"
+    norm: str | Callable[..., Any] | None = None
+    "batch, group, layer, instance or none, where the model has one"
+    activation: str | Callable[..., Any] | None = None
+    "relu, leaky_relu, elu, gelu, silu, tanh, sigmoid, softplus, hardswish, identity and others, where the model has one"
+    pool: str | Callable[..., Any] | None = None
+    "max, average or l2, where the model pools inside"
+    stem: str | None = None
+    "auto, small (stride 1, below 64 px) or imagenet, where the model has one"
+    residual: bool | None = None
+    "y = phi(F(x) + x); without it the regular block y = phi(F(x)); of a residual network"
+    weights: str | None = None
+    "safetensors file or run to begin from; the first layer is adapted to other channels, the last is new for other classes"
+    freeze: bool = False
+    "move the last layer alone"
+
+    def options(self) -> dict[str, Any]:
+        """What `models.build` takes."""
+        names = ("width", "depth", "degree", "norm", "activation", "pool", "stem", "residual")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Regularization:
-    """Every modification of the learning algorithm meant to lower the expected, not the empirical, risk."""
+    """Every modification of the learning algorithm meant to lower the expected, not the empirical, risk; 0 switches off."""
 
     augment: str = "auto"
-    "auto: flip, affine, intensity, gamma, noise, cut-out as the data allow; none; or a list such as flip,affine"
+    "auto: flip, affine, intensity, gamma, noise, cut-out as the data allow; none; or a list such as flip,affine,bias,blur"
     dropout: float = 0.0
     "share of the last layer's inputs set to 0 at each step"
-    l1: float = 0.0
-    "adds l1 sum |w| to the risk"
+    spatial_dropout: float = 0.0
+    "share of the channels set to 0 before each convolution but the first"
+    stochastic_depth: float = 0.0
+    "share of the samples for which the last residual branch is left out; less for those before it"
     l2: float = 0.0
     "adds l2/2 sum w^2 to the risk"
+    input_noise: float = 0.0
+    "deviation of normal noise on the input, in deviations of the training pixels"
+    weight_noise: float = 0.0
+    "deviation of normal noise on the weights, drawn at each step"
+    adversarial: float = 0.0
+    "largest change of a pixel that the model is trained against, in image units: 2/255 is .00784"
+    adversarial_steps: int = 1
+    "gradient steps of that change; 1: the fast gradient sign"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -88,8 +138,18 @@ class Regularization:
         Wrong
             exit 2, naming the flag.
         """
-        if not 0 <= self.dropout < 1:
-            raise Wrong(f"--dropout is {self.dropout}", remedy="give a share from 0 to below 1")
-        for flag, value in {"l1": self.l1, "l2": self.l2}.items():
-            if not (value >= 0 and math.isfinite(value)):
-                raise Wrong(f"--{flag} is {value}", remedy="it must be 0 or above")
+        for flag in ("dropout", "spatial_dropout", "stochastic_depth"):
+            if not 0 <= getattr(self, flag) < 1:
+                raise Wrong(f"--{dashed(flag)} is {getattr(self, flag)}", remedy="give a share from 0 to below 1")
+        for flag in ("l2", "input_noise", "weight_noise", "adversarial"):
+            if not (getattr(self, flag) >= 0 and math.isfinite(getattr(self, flag))):
+                raise Wrong(f"--{dashed(flag)} is {getattr(self, flag)}", remedy="it must be 0 or above")
+        if self.adversarial_steps < 1:
+            raise Wrong(f"--adversarial-steps is {self.adversarial_steps}", remedy="it must be 1 or above")
+        if self.adversarial_steps > 1 and not self.adversarial:
+            raise Wrong("--adversarial-steps is given without --adversarial", remedy="add --adversarial .00784")
+
+
+def dashed(name: str) -> str:
+    """A field as its flag is written."""
+    return name.replace("_", "-")

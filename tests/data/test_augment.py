@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from empirisk.data.augment import ALL, Augmentation, augmentation
-from empirisk.data.changes import Affine, CutOut, Flip, Gamma, Intensity, Noise, Parameters
+from empirisk.data.augment import ALL, AUTO, Augmentation, augmentation
+from empirisk.data.changes import Affine, BiasField, Blur, CutOut, Flip, Gamma, Intensity, Noise, Parameters
 from empirisk.errors import Wrong
 
 SIZES = {2: (20, 28), 3: (10, 12, 16)}
@@ -60,11 +60,13 @@ def test_the_same_generator_draws_the_same(spec: str):
 @pytest.mark.parametrize("dims", [2, 3])
 def test_nothing_drawn_leaves_the_image(dims: int):
     x = images(3, dims)
-    change = Augmentation(dims, (Flip(), Affine(dims)), (Intensity(), Gamma(), Noise(), CutOut(dims)))
+    change = Augmentation(
+        dims, (Flip(), Affine(dims)), (Intensity(), Gamma(), BiasField(dims), Blur(), Noise(), CutOut(dims))
+    )
     zero = torch.zeros(3)
     p = still(
         3, dims, flip=zero.bool(), contrast=zero + 1, brightness=zero, log_gamma=zero, sigma=zero, offset=zero.long(),
-        place=torch.zeros(3, dims), half=torch.zeros(3, dims),
+        place=torch.zeros(3, dims), half=torch.zeros(3, dims), blur=zero, bias=torch.zeros(3, 1, *[4] * dims),
     )  # fmt: skip
     assert torch.allclose(change.apply(x, p), x, atol=1e-5)
 
@@ -187,7 +189,7 @@ def test_tones_leave_masks_and_boxes():
 def test_intensity_is_its_formula():
     x = images(2, 2)
     p = Parameters({"contrast": torch.tensor([0.8, 1.2]), "brightness": torch.tensor([0.1, -0.05])})
-    found = Intensity().apply(x, p)
+    found = Intensity().apply(x.clone(), p)
     for i, (c, b) in enumerate([(0.8, 0.1), (1.2, -0.05)]):
         expected = x[i].mean() + c * (x[i] - x[i].mean()) + b * (x[i].max() - x[i].min())
         assert torch.allclose(found[i], expected, atol=1e-6)
@@ -196,7 +198,7 @@ def test_intensity_is_its_formula():
 @pytest.mark.parametrize("scale", [1.0, 3000.0])
 def test_gamma_keeps_the_range_in_any_units(scale: float):
     x = (images(2, 2) - 0.3) * scale
-    found = Gamma().apply(x, Parameters({"log_gamma": torch.tensor([0.3, -0.3])}))
+    found = Gamma().apply(x.clone(), Parameters({"log_gamma": torch.tensor([0.3, -0.3])}))
     assert torch.allclose(found.amin((1, 2, 3)), x.amin((1, 2, 3)), rtol=1e-5)
     assert torch.allclose(found.amax((1, 2, 3)), x.amax((1, 2, 3)), rtol=1e-5)
     assert found[0].mean() < x[0].mean()
@@ -204,15 +206,43 @@ def test_gamma_keeps_the_range_in_any_units(scale: float):
 
 
 def test_tones_stay_finite_on_a_constant_image():
-    change, x = made("intensity,gamma,noise,cutout", 2), torch.full((3, 1, 9, 9), 0.4)
+    change, x = made("intensity,gamma,bias,blur,noise,cutout", 2), torch.full((3, 1, 9, 9), 0.4)
     assert torch.allclose(change.apply(x, change.draw(seeded(), 3)), x, atol=1e-6)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_blur_is_the_gaussian_of_scipy(dims: int):
+    from scipy.ndimage import gaussian_filter
+
+    x, s = images(3, dims), torch.tensor([0.3, 0.7, 1.0])
+    found = Blur().apply(x.clone(), Parameters({"blur": s}))
+    for i in range(3):
+        expected = gaussian_filter(x[i].numpy(), float(s[i]), mode="nearest", radius=3, axes=tuple(range(1, 1 + dims)))
+        assert torch.allclose(found[i], torch.from_numpy(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_bias_field_is_one_smooth_gain_about_the_least_value(dims: int):
+    x = images(4, dims) * 100 - 30
+    p = Parameters({"bias": torch.full((4, 1, *[4] * dims), 0.2)})
+    low = x.amin(tuple(range(1, 2 + dims)), keepdim=True)
+    assert torch.allclose(
+        BiasField(dims).apply(x.clone(), p), low + (x - low) * torch.tensor(0.2).exp(), rtol=1e-5, atol=1e-4
+    )
+    drawn = Parameters(BiasField(dims).draw(seeded(), 4))
+    ones = torch.ones(4, 2, *[24] * dims)
+    ones[(..., *[0] * dims)] = 0  # so that the least is 0
+    gain = BiasField(dims).apply(ones.clone(), drawn).log()
+    assert torch.equal(gain[:, 0], gain[:, 1])
+    step = gain.diff(dim=-1)[(..., *[slice(1, None)] * dims)].abs().amax()
+    assert 0 < step < 0.3 * 4 * 3 / 23 * 2  # between two points of the grid it changes evenly
 
 
 def test_noise_is_normal_with_its_sigma_and_differs_between_samples():
     x = torch.zeros(4, 1, 64, 64)
     x[:, :, 0, 0] = 1  # the range is 1
     p = Parameters(Noise().draw(seeded(), 4))
-    eps = (Noise().apply(x, p) - x) / p.values["sigma"].view(4, 1, 1, 1)
+    eps = (Noise().apply(x.clone(), p) - x) / p.values["sigma"].view(4, 1, 1, 1)
     assert eps.std((1, 2, 3)).numpy() == pytest.approx(1, abs=0.05)
     assert eps.mean((1, 2, 3)).abs().max() < 0.07
     assert torch.corrcoef(eps.flatten(1)).fill_diagonal_(0).abs().max() < 0.08
@@ -222,7 +252,7 @@ def test_noise_is_normal_with_its_sigma_and_differs_between_samples():
 def test_cut_out_is_one_box_of_the_mean(dims: int):
     x = images(2, dims)
     half = torch.tensor([[0.26] * dims, [0.0] * dims])
-    found = CutOut(dims).apply(x, Parameters({"place": torch.zeros(2, dims), "half": half}))
+    found = CutOut(dims).apply(x.clone(), Parameters({"place": torch.zeros(2, dims), "half": half}))
     changed = (found != x)[0, 0]
     assert changed.sum() == torch.tensor([s // 4 + s // 4 % 2 for s in SIZES[dims]]).prod()
     assert torch.allclose(found[0, 1][changed], x[0, 1].mean().expand(int(changed.sum())))
@@ -232,7 +262,9 @@ def test_cut_out_is_one_box_of_the_mean(dims: int):
 def test_names():
     assert augmentation("none", 2) is None
     assert augmentation("auto", 0) is None
-    assert made("auto", 3).names == ALL
+    assert made("auto", 3).names == AUTO
+    assert made(",".join(ALL), 3).names == ALL
+    assert set(ALL) - set(AUTO) == {"bias", "blur"}
     assert made(" noise , flip", 2).names == ("flip", "noise")
     for spec, dims, says in [
         ("flop", 2, 'Did you mean "flip"'),

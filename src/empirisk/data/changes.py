@@ -3,11 +3,13 @@
 A position is a vector (x, y, z), the last axis of the array first, from -1 to 1 between the outer edges of the image.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 ROW = 1 << 18
@@ -42,7 +44,7 @@ class Tone(Change, Protocol):
     """A change of values."""
 
     def apply(self, x: Tensor, p: Parameters) -> Tensor:
-        """x (n, C, *size) changed."""
+        """x (n, C, *size) changed; x itself may be written over."""
 
 
 def uniform(generator: Generator, low: float, high: float, *shape: int) -> Tensor:
@@ -124,10 +126,9 @@ class Intensity:
 
     def apply(self, x: Tensor, p: Parameters) -> Tensor:
         """x (n, C, *size) changed."""
-        flat = x.flatten(1)
         c, low, high = _like(x, p, "contrast"), *_range(x)
-        offset = flat.mean(1).view_as(c) * (1 - c) + _like(x, p, "brightness") * (high - low)
-        return torch.addcmul(offset, x, c)
+        offset = x.flatten(1).mean(1).view_as(c) * (1 - c) + _like(x, p, "brightness") * (high - low)
+        return x.mul_(c).add_(offset)
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,63 @@ class Gamma:
         """x (n, C, *size) changed."""
         low, high = _range(x)
         width = (high - low).clamp_min(1e-12)
-        return torch.addcmul(low, width, ((x - low) / width).clamp_min(0).pow(_like(x, p, "log_gamma").exp()))
+        part = x.sub_(low).mul_(1 / width).clamp_min_(0)
+        power = (
+            part.log_().mul_(_like(x, p, "log_gamma").exp()).exp_()
+        )  # x^g = exp(g log x), several times as fast as pow
+        return power.mul_(width).add_(low)
+
+
+@dataclass(frozen=True)
+class BiasField:
+    """A coil's uneven gain, one smooth field b for all channels: min + (x - min) exp(b), b between normal numbers on a coarse grid."""
+
+    dims: int
+    bias: float = 0.3
+    "largest deviation of b"
+    points: int = 4
+    "of the grid, along each axis"
+
+    def draw(self, generator: Generator, n: int) -> dict[str, Tensor]:
+        """bias (n, 1, points, ..): the logarithm of the gain at the points of the grid."""
+        sigma = uniform(generator, 0, self.bias, n, *[1] * (self.dims + 1))
+        return {"bias": sigma * torch.randn((n, 1, *[self.points] * self.dims), generator=generator)}
+
+    def apply(self, x: Tensor, p: Parameters) -> Tensor:
+        """x (n, C, *size) changed."""
+        mode = "bilinear" if self.dims == 2 else "trilinear"
+        field = F.interpolate(p.values["bias"].to(x), size=x.shape[2:], mode=mode, align_corners=True)
+        low, _ = _range(x)
+        return x.sub_(low).mul_(field.exp_()).add_(low)
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Convolution with a Gaussian of deviation s pixels along each axis, cut at 3 of the largest s."""
+
+    blur: float = 1.0
+    "largest s, in pixels"
+
+    def draw(self, generator: Generator, n: int) -> dict[str, Tensor]:
+        """blur (n,): s in pixels."""
+        return {"blur": uniform(generator, 0, self.blur, n)}
+
+    def apply(self, x: Tensor, p: Parameters) -> Tensor:
+        """x (n, C, *size) changed; beyond its border an image goes on with its outermost values."""
+        reach = math.ceil(3 * self.blur)
+        far = torch.arange(1, reach + 1, device=x.device)
+        weight = torch.exp(-far.square() / (2 * p.values["blur"].to(x).clamp_min(1e-3).square()[:, None]))  # (n, reach)
+        middle = 1 / (1 + 2 * weight.sum(1, keepdim=True))  # (n, 1)
+        share = torch.cat([middle, middle * weight], 1).view(len(x), reach + 1, *[1] * (x.ndim - 1))
+        for axis in range(2, x.ndim):
+            first, last = x.narrow(axis, 0, 1), x.narrow(axis, -1, 1)
+            size = [reach if k == axis else s for k, s in enumerate(x.shape)]
+            wide = torch.cat([first.expand(size), x, last.expand(size)], axis)
+            place = [wide.narrow(axis, k, x.shape[axis]) for k in range(2 * reach + 1)]
+            x = share[:, 0] * x
+            for k in range(1, reach + 1):
+                x = x.addcmul_(share[:, k], place[reach - k] + place[reach + k])
+        return x
 
 
 @dataclass(frozen=True)
@@ -164,9 +221,10 @@ class Noise:
     def apply(self, x: Tensor, p: Parameters) -> Tensor:
         """x (n, C, *size) changed."""
         low, high = _range(x)
-        row = _normal(x[0].numel(), x.device)
-        eps = row.unfold(0, x[0].numel(), 1)[p.values["offset"].to(x.device)].view(x.shape)
-        return torch.addcmul(x, eps.to(x.dtype), _like(x, p, "sigma") * (high - low))
+        length, offset = x[0].numel(), p.values["offset"].to(x.device)
+        stretches = _normal(length, x.device).as_strided((ROW, length), (1, 1))  # [i, j]: number i + j of the row
+        eps = stretches.index_select(0, offset).view(x.shape)
+        return eps.to(x.dtype).mul_(_like(x, p, "sigma") * (high - low)).add_(x)
 
 
 @dataclass(frozen=True)
@@ -189,11 +247,12 @@ class CutOut:
     def apply(self, x: Tensor, p: Parameters) -> Tensor:
         """x (n, C, *size) changed."""
         place, half = p.values["place"].to(x.device), p.values["half"].to(x.device)
-        inside = torch.ones((len(x), *[1] * (x.ndim - 1)), dtype=torch.bool, device=x.device)
+        inside = torch.tensor(True, device=x.device)
         for axis in range(self.dims):
-            near = (_centres(x.shape[2 + axis], x.device) - place[:, axis, None]).abs() < half[:, axis, None]  # (n, L)
+            near = (centres(x.shape[2 + axis], x.device) - place[:, axis, None]).abs() < half[:, axis, None]  # (n, L)
             inside = inside & near.view(len(x), 1, *[-1 if k == axis else 1 for k in range(self.dims)])
-        return torch.where(inside, x.flatten(2).mean(2).view(*x.shape[:2], *[1] * self.dims), x)
+        mean = x.flatten(2).mean(2).view(*x.shape[:2], *[1] * self.dims)
+        return torch.where(inside, mean, x, out=x)
 
 
 @lru_cache(8)
@@ -212,10 +271,10 @@ def _like(x: Tensor, p: Parameters, name: str) -> Tensor:
 
 def _range(x: Tensor) -> tuple[Tensor, Tensor]:
     """Least and largest value of each sample, (n, 1, 1, ..)."""
-    low, high = x.flatten(1).aminmax(dim=1)
+    low, high = x.flatten(1).amin(1), x.flatten(1).amax(1)  # several times as fast as aminmax
     return low.view(-1, *[1] * (x.ndim - 1)), high.view(-1, *[1] * (x.ndim - 1))
 
 
-def _centres(length: int, device: torch.device) -> Tensor:
+def centres(length: int, device: torch.device) -> Tensor:
     """Positions of the pixel centres along one axis, from -1 to 1 between the outer edges."""
     return (torch.arange(length, device=device) + 0.5) * (2 / length) - 1

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from empirisk import runtime
+from empirisk import optimization, runtime
 from empirisk.erm.players import Batches, Player, Seat, whole
 from empirisk.erm.run import SMALLER, EarlyStopping, Run
 from empirisk.errors import RUN, Wrong
@@ -26,7 +26,9 @@ from empirisk.folder.checkpoints import Checkpoints
 from empirisk.losses import Batch, Loss
 from empirisk.recipe import Recipe
 
-__all__ = ["Batches", "EarlyStopping", "Fitted", "Player", "Run", "Seat", "fit", "risk", "steps_within", "whole"]
+__all__ = [
+    "Batches", "EarlyStopping", "Fitted", "Player", "Run", "Seat", "fit", "rate_found", "risk", "steps_within", "whole",
+]  # fmt: skip
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
 
@@ -232,6 +234,39 @@ def steps_within(
     left = seconds - (time.monotonic() - start)
     epochs = 0.95 * left / (len(batches) * length + judging)  # saving has the other 5 %
     return max(1, int(runtime.agree(epochs * len(batches))))
+
+
+def rate_found(
+    model: nn.Module, batches: Batches, players: list[Player], *, recipe: Recipe, precision: str, device: torch.device,
+    steps: int = 100, low: float = 1e-6, high: float = 10.0,
+) -> float:  # fmt: skip
+    """The learning rate of a range test: `steps` steps on a copy at rates from low to high, evenly by their logarithm.
+
+    It ends early when the risk is not finite or far above its least. `optimization.best_rate` reads the curve.
+
+    Raises
+    ------
+    Wrong
+        exit 2 for a game; exit 3 if the first risk is not finite.
+    """
+    if len(players) != 1:
+        raise Wrong(f"--lr find is for one player, here are {len(players)}", remedy="give --lr a number")
+    trial = Run(copy.deepcopy(model), batches, players, recipe, 1.0, precision, device)
+    carried = batches.state_dict() if hasattr(batches, "state_dict") else None
+    rates, risks = list[float](), list[float]()
+    endless = itertools.chain.from_iterable(batches(epoch) for epoch in itertools.count())
+    for t, batch in zip(range(steps), endless, strict=False):
+        rate = low * (high / low) ** (t / (steps - 1))
+        step(trial, batch, rate, False)
+        risk = float(trial.seats[0].totals[-1]) / max(float(trial.seats[0].counts[-1]), 1)
+        if not math.isfinite(risk) or (risks and risk - min(risks) > 3 * abs(risks[0])):
+            break
+        rates, risks = [*rates, rate], [*risks, risk]
+    if carried is not None:
+        batches.load_state_dict(carried)  # type: ignore[attr-defined]
+    if not risks:
+        raise Wrong("the risk of the first batch is not finite", remedy=SMALLER, code=RUN, reason="divergence")
+    return optimization.best_rate(rates, risks)
 
 
 def step_length(run: Run, batches: Iterator[Batch], until: float) -> float:

@@ -58,7 +58,9 @@ class Seat:
         self.parameters = [p for p in player.moves(model).parameters() if p.requires_grad]
         if not self.parameters:
             raise Wrong(f"player {player.name!r} may move no parameter", remedy="unfreeze a part of the model")
-        self.optimizer = optimization.build(recipe.optimizer, self.parameters, lr=lr, weight_decay=recipe.weight_decay)
+        self.optimizer = optimization.build(
+            recipe.optimizer, self.parameters, lr=lr, weight_decay=recipe.weight_decay, l1=recipe.l1
+        )
         self.clip = player.clip if player.clip is not None else recipe.clip
         self.totals: list[Tensor] = []
         self.counts: list[Any] = []

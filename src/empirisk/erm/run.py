@@ -51,7 +51,7 @@ class Run:
         runtime.spread(model.train())
         self.statistics = runtime.running_statistics(model)
         self.seats = [Seat(p, model, recipe, lr) for p in players]
-        self.average = Average(model, recipe.ema) if recipe.ema else None
+        self.average = Average(model, recipe.ema, sparse=recipe.l1 > 0) if recipe.ema else None
         fp16 = self.dtype is torch.float16
         self.scaler = torch.amp.GradScaler(device.type, init_scale=2.0**10, enabled=fp16)  # of a sum
         self.schedule = optimization.schedule(recipe.schedule)
