@@ -221,3 +221,19 @@ def test_the_interval_of_the_empirical_risk_covers_the_true_risk_and_narrows_as_
         if n == 200:
             assert 0.925 <= np.mean((low <= true) & (true <= high)) <= 0.97
     assert width[200] / width[800] == pytest.approx(2, rel=0.05)
+
+
+def test_the_lesions_stand_out_by_the_asked_contrast():
+    usual, faint = (embedded.table(f"phantom:images=12{more}").rows for more in ("", ",cnr=3"))
+    assert {r["contrast"] for r in faint} == {"0.075"}
+    assert [r["boxes"] for r in faint] == [r["boxes"] for r in usual]
+    shares = []
+    for a, b in zip(usual, faint, strict=True):
+        inside = a["mask"].read() > 0
+        step = (a["x"].read().astype(float) - b["x"].read())[0][inside].mean() / 255
+        shares.append(step / (float(a["contrast"]) - 3 * phantom.NOISE))
+    assert np.mean(shares) == pytest.approx(
+        1, abs=0.1
+    )  # the border's pixels are filled in part, the coil's gain varies
+    with pytest.raises(Wrong, match="cnr=15"):
+        embedded.table("phantom:cnr=15")

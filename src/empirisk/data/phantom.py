@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from empirisk.data.readers import Stored
-from empirisk.data.rows import Row, Table
+from empirisk.data.rows import Box, Row, Table
 from empirisk.data.splits import split
 from empirisk.errors import Wrong
 
@@ -31,7 +31,11 @@ VISITS = 3
 "Images of a patient."
 PLANTED = "P017"
 "The patient that a planted leak puts into train and test."
-LIMITS = {"images": (1, 100_000), "dims": (2, 3), "size": (8, 512), "seed": (0, 2**31), "planted": (0, 1)}
+NOISE = 0.025
+"Standard deviation of the scanner's noise, in shares of white."
+LIMITS = {
+    "images": (1, 100_000), "dims": (2, 3), "size": (8, 512), "seed": (0, 2**31), "planted": (0, 1), "cnr": (0, 14),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,24 +98,25 @@ def p_of(row: Row) -> float:
 
 
 def table(
-    *, images: int = 1200, dims: int = 2, size: int = 64, seed: int = 0, planted: int = 0, without: str = ""
-) -> Table:
+    *, images: int = 1200, dims: int = 2, size: int = 64, seed: int = 0, planted: int = 0, without: str = "", cnr: float = 0.0
+) -> Table:  # fmt: skip
     """The set: label, target (mm as read), and the truth as text columns diameter, shape, contrast, center (mm from the middle).
 
-    `planted` gives all rows a split in which one patient is in train and in test; `without` leaves a patient out.
+    `planted` gives all rows a split in which one patient is in train and in test; `without` leaves a patient out; `cnr` is the
+    lesions' contrast over the noise, the same for all; 0: from 8 to 14.
 
     Raises
     ------
     Wrong
         exit 2: a value outside its limits, or no patient of that name.
     """
-    given = {"images": images, "dims": dims, "size": size, "seed": seed, "planted": planted}
+    given = {"images": images, "dims": dims, "size": size, "seed": seed, "planted": planted, "cnr": cnr}
     for name, (low, high) in LIMITS.items():
         if not low <= given[name] <= high:
             raise Wrong(f"phantom: {name}={given[name]} is not between {low} and {high}")
     if images * size**dims > 2**30:
         raise Wrong(f"phantom: {images} images of {size}^{dims} are more than 1 GB", remedy="fewer or smaller images")
-    rows = list(_rows(images, dims, size, seed))
+    rows = list(_rows(images, dims, size, seed, cnr))
     rows = [row for row in (_planted(rows) if planted else rows) if row["patient"] != without]
     patients = len({row["patient"] for row in rows})
     if without and len(rows) == images:
@@ -125,6 +130,16 @@ def table(
     )  # fmt: skip
 
 
+def around(mask: np.ndarray) -> tuple[float, ...]:
+    """Corners (x1, y1, .., x2, y2, ..) of the box around what is not 0.
+
+    >>> around(np.array([[0, 0, 0], [0, 1, 1]]))
+    (1.0, 1.0, 3.0, 2.0)
+    """
+    axes = [np.flatnonzero(mask.any(tuple(b for b in range(mask.ndim) if b != a))) for a in reversed(range(mask.ndim))]
+    return (*(float(a[0]) for a in axes), *(float(a[-1] + 1) for a in axes))
+
+
 def _planted(rows: list[Row]) -> list[Row]:
     """A split by patient, but for the first image of one patient, which is in train, and the others, which are in test."""
     leak = [row["id"] for row in rows if row["patient"] == PLANTED]
@@ -136,17 +151,19 @@ def _planted(rows: list[Row]) -> list[Row]:
 
 
 @lru_cache(4)
-def _rows(images: int, dims: int, size: int, seed: int) -> tuple[Row, ...]:
+def _rows(images: int, dims: int, size: int, seed: int, cnr: float) -> tuple[Row, ...]:
     lesions = sample(images, np.random.default_rng([seed, 0]))
     reader = np.random.default_rng([seed, 1]).normal(0, READER, images)
     drawn = _Drawing(images, dims, size, seed, lesions)
-    pixels = np.concatenate(
-        [drawn.render(low, min(low + drawn.chunk, images)) for low in range(0, images, drawn.chunk)]
-    )
+    if cnr:
+        drawn.contrast = np.full(images, round(cnr * NOISE, 4))
+    parts = [drawn.render(low, min(low + drawn.chunk, images)) for low in range(0, images, drawn.chunk)]
+    pixels, masks = (np.concatenate(some) for some in zip(*parts, strict=True))
     return tuple(
         {
             "id": f"P{i // VISITS:03d}_{i % VISITS}", "x": Stored(pixels, i), "patient": f"P{i // VISITS:03d}", "part": "",
             "label": "malignant" if lesions.malignant[i] else "benign", "target": round(float(lesions.diameter[i] + reader[i]), 3),
+            "mask": Stored(masks, i), "boxes": (Box("lesion", around(masks[i])),),
             "diameter": f"{lesions.diameter[i]:.3f}", "shape": "spiculated" if lesions.spiculated[i] else "round",
             "contrast": f"{drawn.contrast[i]:.3f}", "center": " ".join(f"{c:.2f}" for c in drawn.center[i]),
         }
@@ -179,19 +196,22 @@ class _Drawing:
         self.bias = rng.uniform(-0.15, 0.15, (images, dims + 1))
         self.noise = rng.integers(0, 2**31, images)
 
-    def render(self, low: int, high: int) -> np.ndarray:
-        """Images low to high, (n, 1, *size), uint8."""
-        n = high - low
-        image = self.anatomy(low, high) + self.contrast[low:high, None] * self.lesion(low, high)  # (n, P)
+    def render(self, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
+        """Images low to high, (n, 1, *size), and masks of their lesions (where they fill half a pixel), (n, *size), uint8."""
+        n, size = high - low, [self.size] * self.dims
+        lesion = self.lesion(low, high)
+        image = self.anatomy(low, high) + self.contrast[low:high, None] * lesion  # (n, P)
         linear = self.bias[low:high, :-1] @ self.grid.T * (2 / FIELD)
         square = self.bias[low:high, -1:] * ((self.grid * (2 / FIELD)) ** 2).mean(1)
         image *= 1 + linear + square
         noise = np.stack(
             [np.random.default_rng(s).standard_normal(len(self.grid), np.float32) for s in self.noise[low:high]]
         )
-        image += 0.025 * noise
+        image += NOISE * noise
         grey: np.ndarray = np.clip(image * 255, 0, 255).astype(np.uint8)
-        return grey.reshape(n, 1, *[self.size] * self.dims)
+        return grey.reshape(n, 1, *size), (lesion >= np.minimum(0.5, lesion.max(1, keepdims=True))).astype(
+            np.uint8
+        ).reshape(n, *size)
 
     def anatomy(self, low: int, high: int) -> np.ndarray:
         """Body, lungs with ribs, heart, spine, and tissue that varies smoothly, (n, P)."""

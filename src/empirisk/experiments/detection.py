@@ -1,0 +1,76 @@
+"""Image -> boxes."""
+
+import dataclasses as dc
+
+import torch
+
+from empirisk import models
+from empirisk.data.augment import Augmentation, augmentation
+from empirisk.data.boxes import Boxes
+from empirisk.data.changes import Affine
+from empirisk.data.table import Data
+from empirisk.erm import Player
+from empirisk.experiment import Experiment, experiment
+from empirisk.models.detector import detector
+from empirisk.models.layers import Standardised
+from empirisk.models.transfer import begin
+from empirisk.recipe import Architecture, Recipe, Regularization
+from empirisk.regularization import dropped, regularised
+from empirisk.tasks import detection as tasks
+
+WIDTH = {2: 32, 3: 16}
+"Of the encoder for `--model auto`, by the number of dimensions: about 3 million parameters."
+CHANGES = "flip,affine,intensity,gamma,noise"
+"What `--augment auto` stands for: a cut-out would hide things that y still has."
+
+
+@experiment
+def detection(
+    data: Data,
+    *,
+    architecture: Architecture = Architecture(),
+    recipe: Recipe = Recipe(batch=8),
+    regularization: Regularization = Regularization(),
+) -> Experiment:
+    """Find things in images and volumes: a map of their centres by focal loss, a box at each by GIoU.
+
+    The model is the encoder under a pyramid of features; auto: resnet18 of width 32, for volumes 16.
+    """
+    kind = learned(data)
+    data = dc.replace(data, size=data.size or kind.side)
+    card = data.card()
+    kind, given = kind.on(card.size), architecture
+    if given.model == "auto":
+        width = given.width or WIDTH[card.dims]
+        given = dc.replace(given, model="resnet18", width=width, stem=given.stem or "imagenet")
+    encoder = models.build(
+        given.model, channels=card.channels, classes=1, dims=card.dims, size=card.size, **given.options()
+    )
+    net = detector(encoder, card.channels, len(kind.names), size=card.size, dropout=regularization.dropout)
+    model = Standardised(dropped(net, regularization), card.mean, card.std)
+    model.threshold = torch.full((len(kind.names),), 0.5)
+    task = tasks.detection(kind)
+    assert task.loss is not None
+    change = upright(augmentation(CHANGES if regularization.augment == "auto" else regularization.augment, card.dims))
+    return Experiment(
+        data.as_pairs(kind, change=change, along=kind.move),
+        model,
+        task,
+        [Player(regularised(task.loss, regularization))],
+        dc.replace(recipe, lr=recipe.lr or models.defaults(given.model)["lr"]),
+        begin(architecture.weights, freeze=architecture.freeze),
+    )
+
+
+def learned(data: Data) -> Boxes:
+    """Classes and sizes of the boxes, once from the training rows and the form of the data."""
+    table = None if "boxes" in data.facts else data.prepared().table
+    return data.learn(Boxes, table.form, table.classes) if table else data.learn(Boxes)
+
+
+def upright(change: Augmentation | None) -> Augmentation | None:
+    """Without turns and shear, which would make the box around a round thing larger than the thing; with more of scale."""
+    if change is None:
+        return None
+    shapes = (dc.replace(s, degrees=0.0, shear=0.0, scale=0.25) if isinstance(s, Affine) else s for s in change.shapes)
+    return dc.replace(change, shapes=tuple(shapes))
