@@ -90,6 +90,44 @@ def test_label_smoothing_of_labels() -> None:
     assert torch.allclose(got, -(q * f.log() + (1 - q) * (1 - f).log()).sum(1))
 
 
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_focal_by_hand(gamma: float) -> None:
+    """Lin et al. 2017, equation 5: -(1 - f_y)^gamma log f_y; of labels for each yes and no."""
+    z, y = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64), torch.arange(7) % 3
+    f = z.softmax(1)[torch.arange(7), y]
+    got = training_loss(THREE, focal=gamma)(Net(), (z, y))
+    assert torch.allclose(got, -((1 - f) ** gamma) * f.log(), rtol=1e-9)
+    weighted = training_loss(THREE, focal=gamma, class_weights=[2, 4, 12])(Net(), (z, y))
+    assert torch.allclose(weighted, got * torch.tensor([1 / 3, 2 / 3, 2], dtype=torch.float64)[y], rtol=1e-9)
+    yes = F.one_hot(y, 3).to(z)
+    f = torch.where(yes > 0, z.sigmoid(), 1 - z.sigmoid())
+    got = training_loss(LABELS, focal=gamma)(Net(), (z, yes))
+    assert torch.allclose(got, (-((1 - f) ** gamma) * f.log()).sum(1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("gamma", [0.3, 2.0])
+def test_focal_stays_finite_where_the_model_is_sure(gamma: float) -> None:
+    for classes, y in ((THREE, torch.tensor([0, 1])), (LABELS, torch.tensor([[1.0, 0, 0], [0, 0, 1]]))):
+        z = torch.tensor([[200.0, -200, 0], [200, -200, 0]], requires_grad=True)
+        terms = training_loss(classes, focal=gamma)(Net(), (z, y))
+        (slope,) = torch.autograd.grad(terms.sum(), z)
+        assert torch.isfinite(terms).all()
+        assert torch.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.1])
+@pytest.mark.parametrize("weights", [None, [1.0, 2.0, 5.0]])
+def test_shares_that_are_one_hot_are_the_class(eps: float, weights: list[float] | None) -> None:
+    z, y = torch.randn(7, 3, generator=torch.Generator().manual_seed(0)), torch.arange(7) % 3
+    loss = training_loss(THREE, label_smoothing=eps, class_weights=weights)
+    assert torch.allclose(loss(Net(), (z, F.one_hot(y, 3).float())), loss(Net(), (z, y)), rtol=1e-5)
+
+
+def test_a_focal_exponent_below_0_is_refused() -> None:
+    with pytest.raises(Wrong, match="--focal is -1"):
+        training_loss(THREE, focal=-1)
+
+
 def test_class_weights_multiply_the_terms_and_have_mean_1() -> None:
     z, y = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 2, 0])
     plain = training_loss(THREE)(Net(), (z, y))

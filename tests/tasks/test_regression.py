@@ -46,6 +46,48 @@ def test_losses_by_hand(kind: str, column: bool) -> None:
     assert (terms >= 0).all()
 
 
+def test_the_loss_of_a_quantile_by_hand() -> None:
+    f, y = torch.tensor([[0.5], [-2.0], [3.0]], dtype=torch.float64), torch.tensor([1.0, 1.0, 2.5], dtype=torch.float64)
+    terms = residual_loss("quantile", 0.9)(nn.Identity(), (f, y))
+    assert terms.tolist() == pytest.approx([0.9 * 0.5, 0.9 * 3, 0.1 * 0.5])
+
+
+def test_what_it_makes_least_is_the_quantile() -> None:
+    y = torch.randn(999, generator=torch.Generator().manual_seed(0)).exp()
+    f = torch.linspace(0.1, 5, 2000)[:, None]
+    mean = torch.stack([residual_loss("quantile", 0.8)(nn.Identity(), (v.expand(999, 1), y)).mean() for v in f])
+    assert float(f[mean.argmin()]) == pytest.approx(float(y.quantile(0.8)), abs=0.01)
+
+
+def test_a_quantile_is_scored_by_its_own_loss_and_by_what_it_covers() -> None:
+    task = regression(DIAMETER, loss="quantile", level=0.75)
+    y = [3.0, 8.0, 21.0, 12.0]
+    score = task.score(rows_of(y), [4.0, 8.0, 20.0, 14.0])
+    assert list(score)[:3] == ["pinball", "coverage", "mae"]
+    assert value(score, "pinball", 4) == pytest.approx((0.25 * 1 + 0 + 0.75 * 1 + 0.25 * 2) / 4)
+    assert value(score, "coverage", 4) == pytest.approx(0.75)
+    rng = np.random.default_rng(0)
+    t = rng.uniform(2, 30, 200)
+    x = np.clip(t[:, None, None, None] * 5 + rng.normal(0, 20, (200, 1, 16, 16)), 0, 255).astype(np.uint8)
+    rows = rows_of(t, x)
+    fitted = task.baseline(rows[:100])
+    assert list(fitted) == ["quantile", "linear"]
+    assert fitted["quantile"](rows[:2]) == pytest.approx([np.quantile(t[:100], 0.75)] * 2)
+    found = {name: task.score(rows[100:], f(rows[100:])) for name, f in fitted.items()}
+    assert value(found["linear"], "pinball", 100) < value(found["quantile"], "pinball", 100) / 2
+    assert value(found["linear"], "coverage", 100) == pytest.approx(0.75, abs=0.12)
+
+
+@pytest.mark.parametrize(("kind", "level", "said"), [
+    ("squared", 0.9, "--loss squared and --quantile 0.9"), ("quantile", None, "--loss quantile and"), ("quantile", 1.0, "--quantile is 1"),
+    ("quantile", float("nan"), "--quantile is nan"),
+])  # fmt: skip
+def test_a_level_and_its_loss_come_together(kind: str, level: float | None, said: str) -> None:
+    with pytest.raises(Wrong, match=said) as caught:
+        regression(DIAMETER, loss=kind, level=level)
+    assert caught.value.code == 2
+
+
 def test_unknown_loss_names_the_near_one() -> None:
     with pytest.raises(Wrong, match='Did you mean "huber"') as caught:
         regression(DIAMETER, loss="hubert")

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 
+from empirisk import models
+
 
 def test_no_runs_yet(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -58,3 +60,12 @@ def test_models_experiments_and_datasets_need_no_torch():
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert len(done.stdout.splitlines()) >= 2
+
+
+def test_models_as_json_have_what_was_counted(cli, monkeypatch):
+    monkeypatch.setattr(models, "MODELS", {k: models.MODELS[k] for k in ("lenet", "vgg16", "unet")})
+    found = json.loads(cli("list", "models", "--json")[1])
+    assert found["vgg16"]["parameters"] == 138_357_544
+    assert found["vgg16"]["multiply_adds"] == 15_470_264_320
+    assert (found["lenet"]["size"], found["lenet"]["parameters"]) == ([32, 32], 61_706)
+    assert all(entry["line"] for entry in found.values())

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 EXPERIMENTS = {
     "classification": "image -> class (binary, multi-class, multi-label)",
     "regression": "image -> number",
+    "ensemble": "runs -> their mean, with how far they disagree",
+    "segmentation": "image -> mask (structures, or things told apart)",
+    "detection": "image -> boxes of things",
 }
 
 

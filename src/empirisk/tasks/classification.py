@@ -1,5 +1,6 @@
 """One of several classes, or any of several labels, a sample."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,8 @@ from empirisk.experiment import Experiment, Task
 from empirisk.figures import Figure
 from empirisk.losses import Batch, Loss
 from empirisk.metrics import ranking
-from empirisk.tasks import baselines, calibration, pictures
+from empirisk.models.layers import over_heads
+from empirisk.tasks import baselines, calibration, pictures, regions
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,24 @@ class ClassWeights:
 
 
 def training_loss(
-    classes: Classes, *, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0
+    classes: Classes, *, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0, focal: float = 0.0
 ) -> Loss:
-    """What the player minimises: the terms [n] w_y * -sum_c q_c log f_c(x), with q = (1 - eps) y + eps / K.
+    """What the player minimises: the terms [n] -sum_c q_c (1 - f_c)^gamma log f_c, q = (1 - eps) v + eps / K sum v, v = w y.
 
-    f the softmax of the logits, y one-hot; for labels the sum over them of w_c times the binary cross-entropy, q = (1 - eps) y +
-    eps / 2. The weights are scaled to mean 1 over those above 0 and fixed. Szegedy et al., CVPR 2016, eq. 7.
+    f the softmax of the logits, y one-hot or shares of the classes (n, K); for labels the sum over them of w_c times
+    -q (1 - f)^gamma log f - (1 - q) f^gamma log(1 - f), q = (1 - eps) y + eps / 2. gamma is `focal`, 0 is cross-entropy; the
+    weights are scaled to mean 1 over those above 0 and fixed. Szegedy et al. (2016), equation 7; Lin et al. (2017), equation 4.
 
     Raises
     ------
     Wrong
-        exit 2 for weights that are not one a class or below 0, or a smoothing outside [0, 1).
+        exit 2 for weights that are not one a class or below 0, a smoothing outside [0, 1), a focal exponent below 0.
     """
-    K, eps, weights = len(classes.names), label_smoothing, None
+    K, eps, gamma, weights = len(classes.names), label_smoothing, focal, None
     if not 0 <= eps < 1:
         raise Wrong(f"--label-smoothing is {eps}", remedy="give a share from 0 to below 1, say .1")
+    if not (gamma >= 0 and math.isfinite(gamma)):
+        raise Wrong(f"--focal is {gamma}", remedy="it must be 0 or above, say 2")
     if class_weights is not None:
         w = np.array(class_weights, dtype=np.float64)
         if w.shape != (K,) or not np.isfinite(w).all() or (w < 0).any() or not w.any():
@@ -59,20 +64,39 @@ def training_loss(
                 remedy="give one a class, 0 or above, in the order of the classes",
             )
         weights = torch.from_numpy(w / w[w > 0].mean())
+    terms = of_labels if classes.multi else of_classes
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
-        x, y = batch
-        logits = model(x)
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # (n, K)
-        w = None if weights is None else weights.to(logits)
-        if classes.multi:
-            q = y.to(logits.dtype) * (1 - eps) + eps / 2
-            return F.binary_cross_entropy_with_logits(logits, q, weight=w, reduction="none").sum(1)  # (n, K) -> (n,)
+        def of_head(logits: Tensor) -> Tensor:  # (n, K) -> (n,)
+            return terms(logits, batch[1], None if weights is None else weights.to(logits), eps, gamma)
+
+        return over_heads(model, batch[0], of_head)
+
+    return loss
+
+
+def of_classes(logits: Tensor, y: Tensor, w: Tensor | None, eps: float, gamma: float) -> Tensor:
+    """The terms [n] of one class a sample: logits (n, K), y numbers (n,) or shares (n, K), w (K,)."""
+    if not gamma and not y.is_floating_point():
         y = y.reshape(-1).long()
         terms = F.cross_entropy(logits, y, label_smoothing=eps, reduction="none")
         return terms if w is None else w[y] * terms
+    v = y.to(logits) if y.is_floating_point() else F.one_hot(y.reshape(-1).long(), logits.shape[1]).to(logits)
+    v = v if w is None else w * v
+    q = (1 - eps) * v + eps / logits.shape[1] * v.sum(1, keepdim=True)  # (n, K)
+    log_f = logits.log_softmax(1)
+    hard = (1 - log_f.exp()).clamp_min(1e-6) ** gamma if gamma else 1.0
+    return -(q * hard * log_f).sum(1)
 
-    return loss
+
+def of_labels(logits: Tensor, y: Tensor, w: Tensor | None, eps: float, gamma: float) -> Tensor:
+    """The terms [n] of any number of labels a sample: logits and y (n, K), w (K,)."""
+    q = y.to(logits.dtype) * (1 - eps) + eps / 2
+    if not gamma:
+        return F.binary_cross_entropy_with_logits(logits, q, weight=w, reduction="none").sum(1)  # (n, K) -> (n,)
+    log_f, log_1_f = F.logsigmoid(logits), F.logsigmoid(-logits)
+    each = -q * (gamma * log_1_f).exp() * log_f - (1 - q) * (gamma * log_f).exp() * log_1_f
+    return (each if w is None else w * each).sum(1)
 
 
 def classification(classes: Classes, *, at: str | None = None) -> Task:
@@ -192,4 +216,7 @@ def _answers(
 
 def show(classes: Classes, experiment: Experiment, rows: Rows, answers: list[Verdict]) -> list[Figure]:
     """The pictures of this task."""
-    return pictures.classification(experiment, rows, answers, classes)
+    return [
+        *pictures.classification(experiment, rows, answers, classes),
+        *regions.of_two_numbers(experiment, rows, classes),
+    ]
