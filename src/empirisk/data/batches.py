@@ -105,8 +105,8 @@ Along = Callable[[Augmentation, Any, Parameters], Any]
 """How y moves with x, for one that lies on it: lambda change, mask, p: change.apply_mask(mask, p)."""
 
 
-class Stream:
-    """Training batches of an epoch, this process's share, augmented on the device.
+class Order:
+    """Which rows are in which batch, a function of (seed, epoch, index), and what this process takes of each.
 
     Raises
     ------
@@ -114,12 +114,8 @@ class Stream:
         exit 2 where a batch has fewer samples than there are processes.
     """
 
-    def __init__(
-        self, x: Pixels, y: Any, ids: Sequence[str], *, batch: int, seed: int, change: Augmentation | None,
-        device: torch.device, along: Along | None = None,
-    ) -> None:  # fmt: skip
-        self.x, self.y, self.ids, self.seed = x.on(device), runtime.to(y, device), ids, seed
-        self.change, self.along, self.device = change, along, device
+    def __init__(self, ids: Sequence[str], batch: int, seed: int) -> None:
+        self.ids, self.seed = ids, seed
         self.cuts = edges(len(ids), batch, max(2, runtime.world()))
         if min(batch, len(ids)) < runtime.world():
             text = f"a batch of {min(batch, len(ids))} cannot be shared by {runtime.world()} processes"
@@ -128,38 +124,61 @@ class Stream:
     def __len__(self) -> int:
         return len(self.cuts) - 1
 
-    def order(self, epoch: int) -> Tensor:
+    def __call__(self, epoch: int) -> Tensor:
         """A permutation of the rows, a function of (seed, epoch)."""
         return torch.randperm(len(self.ids), generator=self.generator(epoch, 0))
 
     def generator(self, epoch: int, index: int) -> torch.Generator:
-        """What batch `index` draws from; 0 is the order itself."""
+        """What batch `index` - 1 draws from; the order itself is drawn from 0."""
         return torch.Generator().manual_seed(hash((self.seed, epoch, index)) & 0x7FFF_FFFF_FFFF_FFFF)
 
     def names(self, epoch: int, index: int) -> list[str]:
         """The rows of one batch, for a message."""
-        return [self.ids[int(i)] for i in self.order(epoch)[self.cuts[index] : self.cuts[index + 1]]]
+        return [self.ids[int(i)] for i in self(epoch)[self.cuts[index] : self.cuts[index + 1]]]
+
+    def batches(self, epoch: int, start: int) -> list[tuple[int, Tensor, int, slice]]:
+        """Of each batch from the given one on: its number, this process's rows, how many all have, which of them these are."""
+        order, out = self(epoch), []
+        for i in range(start, len(self)):
+            whole = order[self.cuts[i] : self.cuts[i + 1]]
+            out.append((i, whole[part := share(len(whole))], len(whole), part))
+        return out
+
+
+class Stream:
+    """Training batches of an epoch, this process's share, augmented on the device."""
+
+    def __init__(
+        self, x: Pixels, y: Any, ids: Sequence[str], *, batch: int, seed: int, change: Augmentation | None,
+        device: torch.device, along: Along | None = None,
+    ) -> None:  # fmt: skip
+        self.x, self.y, self.order = x.on(device), runtime.to(y, device), Order(ids, batch, seed)
+        self.change, self.along, self.device, self.names = change, along, device, self.order.names
+
+    def __len__(self) -> int:
+        return len(self.order)
 
     def __call__(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from the given one on."""
-        order = self.order(epoch)
-        whole = [order[low:high] for low, high in zip(self.cuts[start:], self.cuts[start + 1 :], strict=False)]
-        shares = [self.share(len(index)) for index in whole]
-        mine = [index[share] for index, share in zip(whole, shares, strict=True)]
-        xs = self.x.stream(mine, self.device)
-        for i, (x, index, rows, share) in enumerate(zip(xs, mine, whole, shares, strict=True), start):
+        batches = self.order.batches(epoch, start)
+        xs = self.x.stream([index for _, index, *_ in batches], self.device)
+        for x, (i, index, n, part) in zip(xs, batches, strict=True):
             y = pick(self.y, index)
             if self.change is not None:
-                parameters = self.change.draw(self.generator(epoch, i + 1), len(rows))
-                x = self.change.apply(x, parameters[share])
-                y = self.along(self.change, y, parameters[share]) if self.along else y
+                parameters = self.change.draw(self.order.generator(epoch, i + 1), n)[part]
+                x, y = changed(x, y, self.change, self.along, parameters)
             yield x, y
 
-    @staticmethod
-    def share(n: int) -> slice:
-        """This process's slice of a batch of n."""
-        rank, world = runtime.rank(), runtime.world()
-        return slice(n * rank // world, n * (rank + 1) // world)
+
+def changed(x: Tensor, y: Any, change: Augmentation, along: Along | None, parameters: Parameters) -> Batch:
+    """x augmented, and y moved along with it."""
+    return change.apply(x, parameters), along(change, y, parameters) if along else y
+
+
+def share(n: int) -> slice:
+    """This process's slice of a batch of n."""
+    rank, world = runtime.rank(), runtime.world()
+    return slice(n * rank // world, n * (rank + 1) // world)
 
 
 def pick(y: Any, index: Tensor) -> Any:

@@ -13,11 +13,13 @@ from torch import Tensor
 from empirisk.data import audit as audits
 from empirisk.data import embedded, forms, splits
 from empirisk.data.augment import Augmentation
-from empirisk.data.batches import Pixels, Stream, edges
+from empirisk.data.batches import Along, Pixels, Stream, edges
 from empirisk.data.card import Card
+from empirisk.data.patches import Cases, Patches, fixed
+from empirisk.data.plan import Plan
+from empirisk.data.rows import naming
 from empirisk.data.saved import as_saved
 from empirisk.errors import Wrong
-from empirisk.files import guarded
 from empirisk.losses import Batch
 
 Row = dict[str, Any]
@@ -40,6 +42,12 @@ class Target(Protocol):
         """Cells of the predictions table."""
 
 
+CHUNK = 128
+"""Images answered at once; an answer does not depend on it beyond rounding."""
+PATCHES = 32
+"""Of a sample of the training rows that are looked at in patches."""
+
+
 @dataclass
 class Loaded:
     """What was read from disk, shared by all copies of a Data."""
@@ -50,6 +58,7 @@ class Loaded:
     hashes: dict[str, str] = field(default_factory=dict)
     added: list[str] = field(default_factory=list)
     pixels: dict[str, Pixels] = field(default_factory=dict)
+    cases: dict[str, Cases] = field(default_factory=dict)
 
 
 def internal() -> Any:
@@ -62,7 +71,7 @@ class Data:
     """A table of samples, in the terms of one experiment."""
 
     data: Any
-    "a path (MedMNIST .npz, class folders, CSV), phantom, curve, breast-cancer, or a DataFrame"
+    "a path (folder, .csv, .json, .npz), phantom, curve, breast-cancer, or a DataFrame"
     _: KW_ONLY
     image: str | None = None
     "column of the image paths"
@@ -76,10 +85,18 @@ class Data:
     "column that says train, val or test"
     rename: str | None = None
     "labels to rename, wrong=right,..."
+    series: str | None = None
+    "of a DICOM tree: series number, modality, or words of the description"
+    labels: str | None = None
+    "table of the labels of a DICOM tree, a .csv"
+    join: str | None = None
+    "DICOM tag by which that table is joined, such as StudyInstanceUID"
     size: int | None = None
     "side of the training grid in pixels; None: the commonest, at most 224 (3D: 64)"
     split_seed: int = 0
     "of the split, so that runs with other seeds pair"
+    fold: str | None = None
+    "k/K: of K equal shares by patient the k-th is the test set; --folds K trains them all"
     waive: str | None = None
     "the reason why a patient may be in two splits; printed in the report"
     skip_bad: int = 0
@@ -92,6 +109,9 @@ class Data:
     "id -> patient, part, why, sha256: saved, so that a grown folder leaks nothing"
     kind: Target | None = field(default=None, metadata=internal())
     change: Augmentation | None = field(default=None, metadata=internal())
+    along: Along | None = field(default=None, metadata=internal())
+    plan: Plan | None = field(default=None, metadata=internal())
+    "where images keep their own sizes: patches of them for training, one at a time for an answer"
     loaded: Loaded = field(default_factory=Loaded, metadata=internal(), repr=False, compare=False)
 
     @property
@@ -99,7 +119,8 @@ class Data:
         """How the table's columns are named."""
         return forms.Columns(
             image=self.image, label=self.label, target=self.target, patient=self.patient, split=self.split,
-            classes=self.classes, rename=self.rename, inputs=tuple(self.facts.get("card", {}).get("inputs", ())),
+            classes=self.classes, rename=self.rename, series=self.series, labels=self.labels, join=self.join,
+            inputs=tuple(self.facts.get("card", {}).get("inputs", ())),
         )  # fmt: skip
 
     def prepared(self) -> Loaded:
@@ -110,7 +131,7 @@ class Data:
                 self.loaded.hashes = audits.hashes(table.rows)
                 self.loaded.rows, self.loaded.added = as_saved(table.rows, self.assigned, self.loaded.hashes)
             else:
-                rows = splits.split(table.rows, seed=self.split_seed)
+                rows = splits.split(table.rows, seed=self.split_seed, fold=self.fold)
                 prints = audits.prints(table.rows)
                 self.loaded.hashes = prints.hashes
                 self.loaded.audit = audits.audit(rows, hashes=prints.hashes, thumbs=prints.thumbs, waive=self.waive)
@@ -171,22 +192,17 @@ class Data:
         table = None if "classes" in self.facts else self.prepared().table
         return self.columns.class_names() or (table.classes if table else ())
 
-    def as_pairs(self, kind: Target | None = None, change: Augmentation | None = None) -> "Data":
-        """The same table, its y encoded by `kind`, its training batches changed on the device."""
-        return replace(self, kind=kind, change=change)
+    def as_pairs(
+        self, kind: Target | None = None, change: Augmentation | None = None, along: Along | None = None,
+        plan: Plan | None = None,
+    ) -> "Data":  # fmt: skip
+        """The same table, its y encoded by `kind`, its training batches changed on the device, y moved along with x, or in patches."""
+        return replace(self, kind=kind, change=change, along=along, plan=plan)
 
     def read(self, rows: Rows, i: int) -> np.ndarray:
         """One row's x on the card's grid, in its compact type."""
-        row = rows[i]
-        try:
-            with guarded(f"{row['id']}", remedy="look at it with `empirisk data`"):
-                return self.card().fit(row["x"].read())
-        except Wrong as wrong:
-            if str(row["id"]) in str(wrong):
-                raise
-            raise Wrong(
-                wrong.what, where=row["id"], remedy=wrong.remedy, code=wrong.code, reason=wrong.reason
-            ) from wrong
+        with naming(rows[i]):
+            return self.card().fit(rows[i]["x"].read())
 
     def pixels(self, rows: Rows, *, workers: int = 0) -> Pixels:
         """x of these rows, held in memory where it fits."""
@@ -200,6 +216,23 @@ class Data:
             self.loaded.pixels[key] = self.pixels(self.rows(part), workers=workers)
         return self.loaded.pixels[key]
 
+    def chunks(self, rows: Rows, device: torch.device) -> Iterator[Any]:
+        """x of these rows in order, as many at once as one forward pass takes; images that keep their own sizes one by one."""
+        if self.plan is not None:
+            yield from self.plan.whole(self.card(), rows, device)
+            return
+        pixels = self.pixels(rows)
+        for index in torch.split(torch.arange(len(rows)), CHUNK):
+            yield pixels.take(index, device).to(device)
+
+    def cases(self, part: str) -> Cases:
+        """The rows of train or val on the grid of the plan, read once."""
+        assert self.plan is not None
+        assert self.kind is not None
+        if part not in self.loaded.cases:
+            self.loaded.cases[part] = Cases(self.plan, self.card(), self.kind.encode, self.rows(part))
+        return self.loaded.cases[part]
+
     def x(self, rows: Rows) -> Tensor:
         """Float images (n, C, *size), integers scaled to [0, 1]."""
         return self.pixels(rows).take(torch.arange(len(rows)), torch.device("cpu"))
@@ -209,22 +242,32 @@ class Data:
         assert self.kind is not None
         return torch.from_numpy(np.stack([np.asarray(self.kind.encode(r)) for r in rows]))
 
-    def stream(self, *, batch: int, seed: int, device: torch.device, workers: int = 0) -> Stream:
+    def stream(self, *, batch: int, seed: int, device: torch.device, workers: int = 0) -> Stream | Patches:
         """Training batches."""
+        if self.plan is not None:
+            return Patches(
+                self.cases("train"), batch=batch, seed=seed, change=self.change, along=self.along, device=device
+            )
         rows = self.rows("train")
         ids = [r["id"] for r in rows]
         return Stream(
-            self.part("train", workers), self.y(rows), ids, batch=batch, seed=seed, change=self.change, device=device
-        )
+            self.part("train", workers), self.y(rows), ids, batch=batch, seed=seed, change=self.change, device=device,
+            along=self.along,
+        )  # fmt: skip
 
     def batches(self, part: str, size: int, device: torch.device, most: int | None = None) -> Iterator[Batch]:
         """Rows of train or val in order, as they are; with `most` an even sample of so many."""
         rows = self.rows(part)
+        if self.plan is not None and most is not None:
+            most = min(most, PATCHES)
         chosen = (
             np.arange(len(rows))
             if most is None or most >= len(rows)
             else np.linspace(0, len(rows) - 1, most).astype(int)
         )
+        if self.plan is not None:
+            yield from fixed(self.cases(part), chosen, size, device)
+            return
         pixels, y = self.part(part), self.y(rows)
         index = torch.from_numpy(chosen)
         for low, high in zip(c := edges(len(index), size, 1), c[1:], strict=False):

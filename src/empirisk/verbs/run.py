@@ -16,20 +16,13 @@ from empirisk.experiments import rebuild
 from empirisk.folder import RunFolder
 from empirisk.verbs.say import interval
 
-CHUNK = 128
-"""Images answered at once; an answer does not depend on it beyond rounding."""
-
 
 @torch.no_grad()
 def answer(e: Experiment, rows: Rows, device: torch.device | None = None) -> list[Answer]:
     """One answer a row, in order, in float32. Needs no y, so new images are answered alike."""
     device = device or torch.device("cpu")
     e.model.to(device).eval()
-    pixels = e.data.pixels(rows)
-    said: list[Answer] = []
-    for index in torch.split(torch.arange(len(rows)), CHUNK):
-        said += e.task.predict(e.model, pixels.take(index, device).to(device))
-    return said
+    return [said for x in e.data.chunks(rows, device) for said in e.task.predict(e.model, x)]
 
 
 def patients(rows: Rows) -> list[str | None]:
@@ -96,21 +89,25 @@ class Run:
         self.folder.load_weights(e.model)
         return e
 
-    def write_predictions(self, e: Experiment, rows: Rows, answers: Sequence[Answer], stem: str) -> Path:
-        """predictions/STEM.csv: id, patient, target, prediction, then by kind."""
+    def write_predictions(
+        self, e: Experiment, rows: Rows, answers: Sequence[Answer], stem: str
+    ) -> tuple[Path, list[dict[str, Any]]]:
+        """predictions/STEM.csv, and its rows: id, patient, target, prediction, then by kind."""
         folder, kind = self.folder.prediction_file(stem).parent, e.data.kind
         assert kind is not None
         cells = [
-            {"id": r["id"], "patient": r.get("patient") or ""} | kind.write(r, a, folder)
+            {"id": r["id"], "patient": r.get("patient") or ""} | kind.write(r, a, folder) | getattr(a, "more", {})
             for r, a in zip(rows, answers, strict=True)
         ]
-        return self.folder.write_predictions(stem, list(cells[0]), cells)
+        return self.folder.write_predictions(stem, list(cells[0]), cells), cells
 
-    def test(self, data: Any = None, at: str | None = None, device: str = "auto") -> dict[str, Estimate]:
+    def test(
+        self, data: Any = None, at: str | None = None, subgroup: str | None = None, device: str = "auto"
+    ) -> dict[str, Estimate]:
         """Open the test set, or judge on all of another one."""
         from empirisk.verbs.test import tested
 
-        return Scores(tested(self, data=data, at=at, device=runtime.device_named(device)))
+        return Scores(tested(self, data=data, at=at, subgroup=subgroup, device=runtime.device_named(device)))
 
     def predict(self, images: Any, device: str = "auto") -> list[Answer]:
         """Answers for paths, arrays (C, *size) or tensors; needs no training data."""
