@@ -37,6 +37,10 @@ VERBS = {
     "Trust": {
         "report": ("report:report", "Write the page again, and show it as text."),
         "compare": ("compare:compare", "Two runs over the same rows: paired differences."),
+        "capacity": ("capacity:capacity", "Under-fits, fits or over-fits, by a test; the remedy."),
+        "ablate": ("ablate:ablate", "What each regulariser is worth, paired over seeds."),
+        "attack": ("attack:attack", "Scores against adversarial changes of the images."),
+        "check": ("check:check", "Gradients of the loss against finite differences."),
     },
     "Look": {"list": ("list:list_", "Runs as a leaderboard; experiments, models, metrics, datasets.")},
 }

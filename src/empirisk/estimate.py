@@ -1,7 +1,6 @@
 """A number with its evidence: value, 95 % interval, n, unit, method. No metric knows of patients or of draws."""
 
 import itertools
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -68,12 +67,7 @@ class Macro:
 
     def join(self, values: Sequence[np.ndarray]) -> np.ndarray:
         """The macro of values (B,) a part."""
-        total, count = np.zeros(values[0].shape), np.zeros(values[0].shape)
-        for v in values:
-            defined = ~np.isnan(v)
-            total += np.where(defined, v, 0)
-            count += defined
-        return ratio(total, count)
+        return ratio(np.nansum(values, axis=0), np.count_nonzero(~np.isnan(values), axis=0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,13 +104,19 @@ def mean(values: Any, *, among: np.ndarray | None = None, missing: str = "no cas
     """
     v = np.asarray(values)
     rows = np.ones(len(v), bool) if among is None else among
-    table = np.stack([np.where(rows, v, 0.0), rows], 1)  # (N, 2)
+    of = quotient(np.where(rows, v, 0.0), rows)
+    return Metric(of, (rows,), missing, itself if v.dtype == bool else None)
+
+
+def quotient(a: np.ndarray, b: np.ndarray) -> Statistic:
+    """sum_i w_i a_i / sum_i w_i b_i; a, b (N,)."""
+    table = np.stack([a, b], 1).astype(float)  # (N, 2)
 
     def of(w: np.ndarray) -> np.ndarray:
         sums = w @ table  # (B, 2)
         return ratio(sums[:, 0], sums[:, 1])
 
-    return Metric(of, (rows,), missing, itself if v.dtype == bool else None)
+    return of
 
 
 def itself(share: float) -> float:
@@ -160,22 +160,15 @@ def estimate(s: Statistic, groups: Groups, *, keep: np.ndarray | None = None, un
     return estimates({"": s}, groups, keep=keep, unit=unit)[""]
 
 
-def difference(
-    a: Statistic, b: Statistic, groups: Groups, *, keep: np.ndarray | None = None, unit: str = "image"
-) -> Estimate:
+def difference(a: Statistic, b: Statistic, groups: Groups, *, unit: str = "image") -> Estimate:
     """a - b by the paired bootstrap; a tie where the interval holds 0."""
-    return estimate(Difference(a, b), groups, keep=keep, unit=unit)
+    return estimate(Difference(a, b), groups, unit=unit)
 
 
 def estimates(
-    statistics: Mapping[str, Statistic],
-    groups: Groups,
-    *,
-    keep: np.ndarray | None = None,
-    unit: str = "image",
-    n: int = 1000,
-    seed: int = 0,
-) -> dict[str, Estimate]:
+    statistics: Mapping[str, Statistic], groups: Groups, *, keep: np.ndarray | None = None, unit: str = "image",
+    n: int = 1000, seed: int = 0,
+) -> dict[str, Estimate]:  # fmt: skip
     """Every number with its percentile interval, from n draws of whole patients that all statistics share.
 
     `keep` (N,) bool is a subgroup; `unit` says what a row is. A metric whose draws are all 0 or all 1 gets the exact
@@ -183,38 +176,33 @@ def estimates(
     """
     kept = np.ones(len(groups), bool) if keep is None else np.asarray(keep, bool)
     full = _evaluate(statistics.values(), [kept[None].astype(float)])
-    study = _Study(numbered(groups), kept, unit, {s: float(v[0]) for s, v in full.items()})
-    reasons = {name: study.reason(s) for name, s in statistics.items()}
-    if defined := [s for name, s in statistics.items() if not reasons[name]]:
+    study = _Study(numbered(groups), kept, unit, _method(groups, kept, unit), {s: float(v[0]) for s, v in full.items()})
+    if defined := [s for s in statistics.values() if not study.reason(s)]:
         chunks = draws(groups, n, seed)
         study.drawn.update(_evaluate(defined, chunks if keep is None else (w * kept for w in chunks)))
-    method, out = _method(groups, kept, unit), {}
-    for name, s in statistics.items():
-        count = int(study.counted(s).sum())
-        if reasons[name]:
-            out[name] = Estimate(None, None, None, count, unit, method, reasons[name])
-            continue
-        low, high, how = study.interval(s)
-        tie = low <= 0 <= high if isinstance(s, Difference) else None
-        out[name] = Estimate(study.value[s], low, high, count, unit, method + how, "", tie)
-    return out
+    return {name: study.estimate(s) for name, s in statistics.items()}
+
+
+def _leaves(s: Statistic) -> list[Statistic]:
+    """The statistics that one is joined of, or itself."""
+    return [leaf for p in s.parts for leaf in _leaves(p)] if isinstance(s, Macro | Difference) else [s]
 
 
 def _evaluate(statistics: Iterable[Statistic], chunks: Iterable[np.ndarray]) -> dict[Statistic, np.ndarray]:
-    """The values of each statistic and of its parts over all chunks of weights, each part computed once a chunk."""
-    wanted, found = list(statistics), defaultdict(list)
-
-    def visit(s: Statistic, w: np.ndarray, memo: dict[Statistic, np.ndarray]) -> np.ndarray:
-        if s not in memo:
-            memo[s] = s.join([visit(p, w, memo) for p in s.parts]) if isinstance(s, Macro | Difference) else s(w)
-            found[s].append(memo[s])
-        return memo[s]
-
+    """The values of each statistic and of its parts over all chunks of weights, each leaf computed once a chunk."""
+    wanted = list(statistics)
+    found: dict[Statistic, list[np.ndarray]] = {leaf: [] for s in wanted for leaf in _leaves(s)}
     for w in chunks:
-        memo: dict[Statistic, np.ndarray] = {}
-        for s in wanted:
-            visit(s, w, memo)
-    return {s: np.concatenate(v) for s, v in found.items()}
+        for s, some in found.items():
+            some.append(s(w))
+    done = {s: np.concatenate(some) for s, some in found.items()}
+
+    def join(s: Statistic) -> np.ndarray:
+        if isinstance(s, Macro | Difference) and s not in done:
+            done[s] = s.join([join(part) for part in s.parts])
+        return done[s]
+
+    return done | {s: join(s) for s in wanted}
 
 
 def _method(groups: Groups, kept: np.ndarray, unit: str) -> str:
@@ -234,27 +222,25 @@ class _Study:
     index: np.ndarray  # (N,) numbers of the patients
     kept: np.ndarray  # (N,) bool
     unit: str
+    method: str
     value: dict[Statistic, float]
     drawn: dict[Statistic, np.ndarray] = field(default_factory=dict)
-
-    def counted(self, s: Statistic) -> np.ndarray:
-        """The kept rows (N,) that a statistic rests on."""
-        if isinstance(s, Metric):
-            return np.asarray(self.kept & np.any(s.among, axis=0))
-        if isinstance(s, Macro | Difference):
-            return np.asarray(np.any([self.counted(p) for p in s.parts], axis=0))
-        return self.kept
 
     def patients(self, rows: np.ndarray) -> int:
         """How many patients the kept of the rows (N,) are of."""
         return int(np.count_nonzero(np.bincount(self.index[rows & self.kept])))
+
+    def counted(self, s: Statistic) -> np.ndarray:
+        """The kept rows (N,) that a statistic rests on; all where it does not say."""
+        among = [rows for leaf in _leaves(s) for rows in (leaf.among if isinstance(leaf, Metric) else (self.kept,))]
+        return np.asarray(self.kept & np.any(among, axis=0))
 
     def reason(self, s: Statistic) -> str:
         """Why a statistic is undefined on these rows, or nothing."""
         if not self.kept.any():
             return f"no {self.unit}s"
         if isinstance(s, Macro | Difference):
-            why = [self.reason(p) for p in s.parts]
+            why = [self.reason(part) for part in s.parts]
             if all(why) or (isinstance(s, Difference) and any(why)):
                 return next(w for w in why if w)
         if isinstance(s, Metric):
@@ -267,28 +253,31 @@ class _Study:
             return "one patient only"
         return f"not defined on these {self.unit}s" if np.isnan(self.value[s]) else ""
 
-    def interval(self, s: Statistic) -> tuple[float, float, str]:
-        """Lower and upper end, and what is to be added to the method."""
-        d, how = self.drawn[s][~np.isnan(self.drawn[s])], ""
+    def estimate(self, s: Statistic) -> Estimate:
+        """The value with its interval, or the reason why there is none."""
+        n, reason, method = int(self.counted(s).sum()), self.reason(s), self.method
+        if reason:
+            return Estimate(None, None, None, n, self.unit, method, reason)
+        every, value = self.drawn[s], self.value[s]
+        d = every[~np.isnan(every)]
         if isinstance(s, Macro) and (left := sum(np.isnan(self.value[p]) for p in s.parts)):
-            how += f"; mean over {len(s.parts) - left} of {len(s.parts)} classes"
-        if len(d) < len(self.drawn[s]):
-            how += f"; {len(self.drawn[s]) - len(d)} of {len(self.drawn[s])} draws undefined, left out"
+            method += f"; mean over {len(s.parts) - left} of {len(s.parts)} classes"
+        if len(d) < len(every):
+            method += f"; {len(every) - len(d)} of {len(every)} draws undefined, left out"
         if self.alike(s):
             low, high = self.exact(s)
-            return low, high, how + "; every draw alike" + (": exact binomial bound" if low < high else "")
-        low, high = (float(q) for q in np.quantile(d, [TAIL, 1 - TAIL]))
-        if (
-            isinstance(s, Metric) and s.raised
-        ):  # the lower end reflected (Efron's basic interval), the upper one shifted
-            low, high = max(2 * self.value[s] - high, 0.0), high - float(d.mean()) + self.value[s]
-            how += "; moved down by what resampling adds"
-        return low, high, how
+            method += "; every draw alike" + (": exact binomial bound" if low < high else "")
+        else:
+            low, high = (float(q) for q in np.quantile(d, [TAIL, 1 - TAIL]))
+        if isinstance(s, Metric) and s.raised and not self.alike(s):  # reflected (Efron's basic interval), shifted
+            low, high = max(2 * value - high, 0.0), high - float(d.mean()) + value
+            method += "; moved down by what resampling adds"
+        tie = low <= 0 <= high if isinstance(s, Difference) else None
+        return Estimate(value, low, high, n, self.unit, method, tie=tie)
 
     def alike(self, s: Statistic) -> bool:
         """Whether every draw that is defined gave the value."""
-        d = self.drawn[s][~np.isnan(self.drawn[s])]
-        return bool(np.all(np.abs(d - self.value[s]) <= 1e-12))
+        return bool(np.nanmax(np.abs(self.drawn[s] - self.value[s]), initial=0) <= 1e-12)
 
     def exact(self, s: Statistic) -> tuple[float, float]:
         """Ends where every draw is alike: k successes, or failures, of k trials, with k the patients of the smallest set."""

@@ -69,6 +69,8 @@ class Experiment:
     "as run.json holds them"
     objects: dict[str, Any] = dc.field(default_factory=dict, repr=False)
     "the arguments that run.json cannot hold: a table in memory, a module, a function without a name"
+    parents: dict[str, str] = dc.field(default_factory=dict)
+    "other runs that it is made of: their folder -> sha256 of their weights"
 
 
 def flags(kind: type) -> list[dc.Field[Any]]:
@@ -163,7 +165,11 @@ def experiment(f: Callable[..., Experiment]) -> Callable[..., Experiment]:
         torch.manual_seed(bound.arguments.get("seed", 0))
         arguments = plain(dict(bound.arguments))
         objects = {k: v for k, v in bound.arguments.items() if lost(arguments[k])}
-        return dc.replace(f(**left, **whole), name=f.__name__, arguments=arguments, objects=objects)
+        made = f(**left, **whole)
+        if known and "data" not in whole:  # its data are those of another run
+            made = dc.replace(made, data=dc.replace(made.data, **known))
+        arguments |= made.arguments  # what it keeps by value, such as another run
+        return dc.replace(made, name=f.__name__, arguments=arguments, objects=objects)
 
     del call.__wrapped__
     call.__signature__ = signature  # type: ignore[attr-defined]

@@ -29,12 +29,8 @@ _UNDECODED = re.compile(r"\\udc([89a-f][0-9a-f])")
 def write(path: Path, content: bytes | str | Iterable[bytes | memoryview]) -> str:
     """Make the file hold `content`, whole and on the disk, or leave it as it was; returns its SHA-256 in hexadecimal.
 
-    A new file beside it is written, flushed, renamed over it, and the folder flushed; only then is it told.
-
-    Raises
-    ------
-    Wrong
-        exit 3, with the needed and the free space; the temporary file is gone.
+    A new file beside it is written, flushed, renamed over it, and the folder flushed; only then is it told. What the system
+    refuses is `Wrong` (exit 3) with the needed and the free space; the temporary file is gone.
     """
     if isinstance(content, str):
         content = content.encode("utf-8", "backslashreplace")
@@ -87,18 +83,17 @@ def writing(path: Path, *, needed: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what, where = f"cannot write {shown(path)}", error.strerror or str(error)
-        remedy = "make room or mend the folder, then type the same command again"
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} and path.parent.exists():
-            free = shutil.disk_usage(path.parent).free
-            where += f": needs {amount(needed)}, {amount(free)} free"
-            if error.errno == errno.ENOSPC and hasattr(os, "statvfs") and os.statvfs(path.parent).f_favail == 0:
-                where = "the file system has no free inodes: it can hold no more files"
-        elif not path.parent.exists():
+        where = error.strerror or str(error)
+        if not path.parent.exists():
             where = f"its folder {shown(path.parent)} is gone"
+        elif error.errno == errno.ENOSPC and hasattr(os, "statvfs") and os.statvfs(path.parent).f_favail == 0:
+            where = "the file system has no free inodes: it can hold no more files"
+        elif error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            where += f": needs {amount(needed)}, {amount(shutil.disk_usage(path.parent).free)} free"
         raise Wrong(
-            what, where=where, kept="what was there before is whole", remedy=remedy, code=RUN, reason="disk"
-        ) from error
+            f"cannot write {shown(path)}", where=where, kept="what was there before is whole",
+            remedy="make room or mend the folder, then type the same command again", code=RUN, reason="disk",
+        ) from error  # fmt: skip
 
 
 def make_folder(folder: Path, *, parents: bool = False) -> None:
@@ -148,9 +143,8 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, ob
     Numbers keep nine digits; None, NaN and infinity are empty cells; undecodable bytes of a file name become `\\udcff`.
     `read_csv` is the inverse.
     """
-    lines = [",".join(csv_cell(str(name)) for name in columns)]
-    lines += [",".join(csv_cell(row.get(name)) for name in columns) for row in rows]
-    return write(path, "\n".join(lines) + "\n")
+    lines = [columns, *([row.get(name) for name in columns] for row in rows)]
+    return write(path, "".join(",".join(map(csv_cell, line)) + "\n" for line in lines))
 
 
 def csv_cell(value: object) -> str:
@@ -171,13 +165,7 @@ def _computes(text: str) -> bool:
 
 
 def read_csv(path: Path, *, code: int = RUN) -> list[dict[str, str]]:
-    """The rows of a table that `write_csv` wrote, as text.
-
-    Raises
-    ------
-    Wrong
-        exit `code`: a row that has not the cells of the header.
-    """
+    """The rows of a table that `write_csv` wrote, as text; a row that has not the cells of the header is refused (exit `code`)."""
 
     def text(cell: str) -> str:
         bare = cell[1:] if cell.startswith("'") and _computes(cell) else cell
@@ -189,20 +177,13 @@ def read_csv(path: Path, *, code: int = RUN) -> list[dict[str, str]]:
     header = lines[0] if lines else []
     for number, line in enumerate(lines, 1):
         if len(line) != len(header):
-            raise Wrong(
-                f"{shown(path)} is not whole", where=f"line {number}: {len(line)} cells, not {len(header)}", code=code
-            )
+            where = f"line {number}: {len(line)} cells, not {len(header)}"
+            raise Wrong(f"{shown(path)} is not whole", where=where, code=code)
     return [dict(zip(header, line, strict=True)) for line in lines[1:]]
 
 
 def read_bytes(path: Path, *, limit: int, code: int = USE) -> bytes:
-    """The content of a regular file of at most `limit` bytes.
-
-    Raises
-    ------
-    Wrong
-        exit `code`: missing, a dangling link, a folder, FIFO or device, unreadable, too big.
-    """
+    """The content of a file of at most `limit` bytes; `Wrong` (exit `code`) where it is larger, or what `_opened` refuses."""
     with _opened(path, code) as file, guarded(str(path), code=code):
         size = os.fstat(file.fileno()).st_size
         content = file.read(min(limit, size) + 1)
@@ -212,28 +193,26 @@ def read_bytes(path: Path, *, limit: int, code: int = USE) -> bytes:
 
 
 def sha256(path: Path, *, code: int = USE) -> str:
-    """SHA-256 of a regular file's content, in hexadecimal; refuses (exit `code`) what `read_bytes` refuses."""
+    """SHA-256 of a regular file's content, in hexadecimal; refuses (exit `code`) what `_opened` refuses."""
     with _opened(path, code) as file, guarded(str(path), code=code):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _opened(path: Path, code: int) -> io.BufferedReader:
+    """A regular file to read; not one that is missing or unreadable, a dangling link, a folder, FIFO or device."""
     try:
         file = os.open(path, _READ | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as error:
-        raise Wrong(f"cannot open {shown(path)}", where=_why(path, error), code=code) from error
+        why = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, FileNotFoundError):
+            why = "a link to a file that is not there" if os.path.islink(path) else "there is no such file"
+        raise Wrong(f"cannot open {shown(path)}", where=why, code=code) from error
     mode = os.fstat(file).st_mode
     if stat.S_ISREG(mode):
         return open(file, "rb")
     os.close(file)
     what = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
     raise Wrong(f"{shown(path)} is {what}, not a file", code=code)
-
-
-def _why(path: Path, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "a link to a file that is not there" if os.path.islink(path) else "there is no such file"
-    return getattr(error, "strerror", None) or str(error)
 
 
 @contextlib.contextmanager
@@ -249,31 +228,28 @@ def guarded(case: str, *, remedy: str = "", code: int = USE) -> Iterator[None]:
 
 
 def read_json(path: Path, *, code: int = USE) -> Any:
-    """A JSON document of at most 64 MB and 64 levels, each key once.
-
-    Raises
-    ------
-    Wrong
-        exit `code`: what `read_bytes` refuses, and what is not such a document.
-    """
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            keys = [key for key, _ in pairs]
-            raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)!r} stands twice")
-        return found
+    """A JSON document of at most 64 MB and 64 levels, each key once; anything else is refused (exit `code`)."""
 
     def constant(name: str) -> None:
         raise ValueError(f"{name} is no JSON number")
 
+    def depth(part: Any) -> int:
+        parts = part.values() if isinstance(part, dict) else part if isinstance(part, list) else None
+        return 0 if parts is None else 1 + max(map(depth, parts), default=0)
+
     raw = read_bytes(path, limit=JSON_LIMIT, code=code)
     with guarded(str(path), code=code):
         value = json.loads(raw, object_pairs_hook=once, parse_constant=constant)
-        level, depth = [value], 0
-        while level := [part for part in level if isinstance(part, dict | list)]:
-            depth += 1
-            if depth > JSON_DEPTH:
-                raise ValueError(f"nested deeper than {JSON_DEPTH} levels")
-            level = [item for part in level for item in (part.values() if isinstance(part, dict) else part)]
+        if depth(value) > JSON_DEPTH:
+            raise ValueError(f"nested deeper than {JSON_DEPTH} levels")
     return value
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object in which each key stands once (ValueError)."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} stands twice")
+        found[key] = value
+    return found

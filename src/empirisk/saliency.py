@@ -50,7 +50,7 @@ def input_gradient(model: nn.Module, x: Tensor, index: int | Sequence[int] | Ten
 def _output(model: nn.Module, x: Tensor, index: int | Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
     """(sum over the batch of y_index, the leaf x that it came from), in evaluation mode; the mode is put back."""
     wanted = torch.as_tensor(index, device=x.device).expand(len(x))
-    modes = [(module, module.training) for module in model.modules()]
+    training = model.training
     model.eval()
     try:
         with torch.enable_grad():
@@ -58,8 +58,7 @@ def _output(model: nn.Module, x: Tensor, index: int | Sequence[int] | Tensor) ->
             y: Tensor = model(leaf)
             return y.gather(1, wanted[:, None]).sum(), leaf
     finally:
-        for module, training in modes:
-            module.training = training
+        model.train(training)
 
 
 def _scaled(heat: Tensor) -> Tensor:

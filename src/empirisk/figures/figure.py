@@ -28,15 +28,17 @@ class Figure:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for figures/NAME.json; what is not a finite number becomes None."""
-        rows = [[_plain(v) for v in row] for row in self.rows]
-        fields = {"key": self.key, "title": self.title, "svg": self.svg, "text": self.text, "section": self.section}
-        return fields | {"columns": list(self.columns), "rows": rows, "wide": self.wide}
+        return vars(self) | {"rows": [[_plain(v) for v in row] for row in self.rows]}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Figure":
         """The inverse of `to_dict`."""
-        tables = {"columns": tuple(value["columns"]), "rows": tuple(tuple(row) for row in value["rows"])}
-        return cls(**(value | tables))
+        return cls(**value | {"columns": tuple(value["columns"]), "rows": tuple(map(tuple, value["rows"]))})
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def escaped(text: object, limit: int = 200) -> str:
@@ -45,7 +47,7 @@ def escaped(text: object, limit: int = 200) -> str:
     >>> escaped('<img src=x>')
     '&lt;img src=x&gt;'
     """
-    return html.escape(shown(text, limit), quote=True)
+    return html.escape(shown(text, limit))
 
 
 def number(value: object, places: int | None = None) -> str:
@@ -72,6 +74,15 @@ def digits(*values: float) -> int:
     return 3 if top <= 1 else max(0, 2 - math.floor(math.log10(top)))
 
 
-def _plain(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def interval(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """A value and its interval, in as many digits as each other.
+
+    >>> interval(0.9618, 0.934, 0.983), interval(12.0), interval(None)
+    ('.962 [.934, .983]', '12.0', 'undefined')
+    """
+    if value is None:
+        return "undefined"
+    if low is None or high is None:
+        return number(value)
+    places = digits(value, low, high)
+    return f"{number(value, places)} [{number(low, places)}, {number(high, places)}]"

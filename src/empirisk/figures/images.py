@@ -2,20 +2,31 @@
 
 import base64
 import io
+from collections.abc import Sequence
 
 import numpy as np
 
+Colour = tuple[float, float, float]
+"""Red, green, blue from 0 to 1."""
 
-def picture(image: np.ndarray, heat: np.ndarray | None = None, *, side: int = 112) -> str:
+
+def picture(
+    image: np.ndarray,
+    heat: np.ndarray | None = None,
+    *,
+    side: int = 112,
+    outlines: Sequence[tuple[np.ndarray, Colour]] = (),
+) -> str:
     """An image (C, *size) as a WebP data URI at most `side` pixels wide and high; of a volume the middle slice.
 
-    Integers are shown over the range that their values use, as a viewer's window would; floats are taken to lie in [0, 1].
+    Integers, and floats outside of [0, 1], are shown over the range that their values use, as a viewer's window would.
     `heat` (*size), in [0, 1], is laid over it: transparent where low, dark red to yellow where high.
+    Of each of the masks (*size) in `outlines` the inner edge is drawn in its colour, the last on top.
     """
     from PIL import Image
 
     grey = _slice(image)  # (C, H, W)
-    if grey.dtype.kind in "ui" and grey.dtype != np.uint8:
+    if grey.dtype != np.uint8 and (grey.dtype.kind in "ui" or grey.min() < 0 or grey.max() > 1):
         low, high = np.percentile(grey, [0.5, 99.5])
         grey = (grey.astype(np.float32) - low) / max(high - low, 1)
     elif grey.dtype == np.uint8:
@@ -36,6 +47,13 @@ def picture(image: np.ndarray, heat: np.ndarray | None = None, *, side: int = 11
         tint = ramp[low_index] + (at - low_index[..., None]) * (ramp[low_index + 1] - ramp[low_index])
         share = 0.6 * np.clip((h - 0.2) / 0.8, 0, 1)
         base = Image.fromarray(((np.asarray(base) / 255 * (1 - share) + tint * share) * 255).astype(np.uint8))
+    for mask, ink in outlines:
+        area = (
+            np.asarray(Image.fromarray(_slice(mask[None])[0].astype(np.uint8)).resize(size, Image.Resampling.NEAREST))
+            > 0
+        )
+        inked = np.where(_edge(area)[..., None], np.rint(255 * np.array(ink)), np.asarray(base))
+        base = Image.fromarray(inked.astype(np.uint8))
     out = io.BytesIO()
     base.save(out, "WEBP", quality=82, method=4)
     return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()
@@ -43,3 +61,10 @@ def picture(image: np.ndarray, heat: np.ndarray | None = None, *, side: int = 11
 
 def _slice(image: np.ndarray) -> np.ndarray:
     return image[:, image.shape[1] // 2] if image.ndim == 4 else image
+
+
+def _edge(mask: np.ndarray) -> np.ndarray:
+    """The pixels (H, W) of a mask that have a neighbour, left, right, above or below, outside it."""
+    wide = np.pad(mask, 1)
+    inner = wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
+    return np.asarray(mask & ~inner)

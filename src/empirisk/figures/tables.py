@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from empirisk.figures.figure import escaped, number
+from empirisk.figures.figure import escaped, interval, number
 
 
 @dataclass(frozen=True)
@@ -17,30 +17,38 @@ class Tile:
     group: str = ""
 
 
+def tiles(items: Sequence[Tile], *, kind: str = "") -> str:
+    """Pictures with words below, as a list that wraps; `kind` is a class of the style sheet."""
+    out = []
+    for item in items:
+        images = "".join(f'<img src="{uri}" alt="{escaped(alt, 400)}">' for uri, alt in item.pictures)
+        first, *rest = item.lines or ("",)
+        words = f"<b>{escaped(first, 80)}</b>" + "".join(f"<span>{escaped(line, 80)}</span>" for line in rest)
+        pair = f'<div class="pair">{images}</div>' if images else ""
+        out.append(f'<li data-group="{escaped(item.group)}">{pair}<p>{words}</p></li>')
+    return f'<ul class="tiles {kind}">{"".join(out)}</ul>'
+
+
 def matrix(
-    names: Sequence[str],
-    counts: Sequence[Sequence[float]],
-    *,
-    label: str,
-    rows: str,
-    columns: str,
-    across: Sequence[str] = (),
-) -> str:
+    names: Sequence[str], counts: Sequence[Sequence[float]], *, label: str, rows: str, columns: str, across: Sequence[str] = ()
+) -> str:  # fmt: skip
     """A table of counts, each cell shaded by its share of the row; columns are named by `across`, else like the rows."""
-    head = "".join(f'<th scope="col"><span title="{escaped(n)}">{escaped(n, 14)}</span></th>' for n in across or names)
-    body = []
+
+    def head(name: str, scope: str, limit: int) -> str:
+        return f'<th scope="{scope}"><span title="{escaped(name)}">{escaped(name, limit)}</span></th>'
+
+    body = ""
     for i, (name, row) in enumerate(zip(names, counts, strict=True)):
-        whole = sum(row) or 1
-        cells = "".join(
-            f'<td class="q{round(9 * c / whole)}{" right" if i == j and not across else ""}"><b>{number(int(c))}</b>'
-            f"<small>{100 * c / whole:.0f} %</small></td>"
-            for j, c in enumerate(row)
-        )
-        body.append(f'<tr><th scope="row"><span title="{escaped(name)}">{escaped(name, 20)}</span></th>{cells}</tr>')
+        body += f"<tr>{head(name, 'row', 20)}"
+        for j, n in enumerate(row):
+            share, right = n / (sum(row) or 1), " right" if i == j and not across else ""
+            cell = f"<b>{number(int(n))}</b><small>{100 * share:.0f} %</small>"
+            body += f'<td class="q{9 * share:.0f}{right}">{cell}</td>'
+        body += "</tr>"
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(label, 2000)}"><table class="matrix"><thead>'
-        f'<tr><th class="corner">{escaped(rows)} ↓ <br>{escaped(columns)} →</th>{head}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div>"
+        f'<tr><th class="corner">{escaped(rows)} ↓ <br>{escaped(columns)} →</th>'
+        f"{''.join(head(n, 'col', 14) for n in across or names)}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -49,24 +57,17 @@ def operating(table: Sequence[Sequence[float | None]], at: int, prevalence: floa
 
     The page's script lets the reader move threshold and prevalence; it reads the figure's own numbers, so `table` must be its rows.
     """
-    t, se, se_low, se_high, sp, sp_low, sp_high = (math.nan if v is None else v for v in table[at])
-    tp, fn = prevalence * se, prevalence * (1 - se)
-    fp, tn = (1 - prevalence) * (1 - sp), (1 - prevalence) * sp
-    ppv, npv = (a / (a + b) if a + b else math.nan for a, b in ((tp, fp), (tn, fn)))
-
-    def span(v: float, low: float, high: float) -> str:
-        return number(v) + (f" [{number(low)}, {number(high)}]" if math.isfinite(low) else "")
-
-    shown_ = {
-        "Sensitivity": ("sensitivity", span(se, se_low, se_high)), "Specificity": ("specificity", span(sp, sp_low, sp_high)),
-        "Positive predictive value": ("ppv", number(ppv)), "Negative predictive value": ("npv", number(npv)),
+    t, se, _, _, sp, _, _ = (math.nan if v is None else v for v in table[at])
+    tp, fn, fp, tn = prevalence * se, prevalence * (1 - se), (1 - prevalence) * (1 - sp), (1 - prevalence) * sp
+    values = {
+        "Sensitivity": ("sensitivity", interval(*table[at][1:4])), "Specificity": ("specificity", interval(*table[at][4:7])),
+        "Positive predictive value": ("ppv", number(tp / (tp + fp) if tp + fp else None)),
+        "Negative predictive value": ("npv", number(tn / (tn + fn) if tn + fn else None)),
     }  # fmt: skip
-    cells = "".join(f'<div><dt>{k}</dt><dd data-out="{key}">{v}</dd></div>' for k, (key, v) in shown_.items())
+    cells = "".join(f'<div><dt>{k}</dt><dd data-out="{key}">{v}</dd></div>' for k, (key, v) in values.items())
+    people = {"tp": tp, "fn": fn, "fp": fp, "tn": tn}
+    n = {k: f'<b data-out="{k}">{"–" if math.isnan(v) else round(1000 * v)}</b>' for k, v in people.items()}
     share, who = round(100 * prevalence, 1), escaped(name, 40)
-    n = {
-        k: f'<b data-out="{k}">{"–" if math.isnan(v) else round(1000 * v)}</b>'
-        for k, v in {"tp": tp, "fn": fn, "fp": fp, "tn": tn}.items()
-    }
     return (
         f'<div class="dial" data-row="{at}"><div class="knobs">'
         f'<label>Threshold <output data-out="threshold">{number(t)}</output><input type="range" min="0" max="{len(table) - 1}" step="1" value="{at}"></label>'
@@ -76,15 +77,3 @@ def operating(table: Sequence[Sequence[float | None]], at: int, prevalence: floa
         f'<p class="people">Of 1,000 examined, {n["tp"]} are rightly called {who} and {n["fn"]} are missed; '
         f"{n['fp']} are called in error and {n['tn']} rightly cleared.</p></div>"
     )
-
-
-def tiles(items: Sequence[Tile], *, kind: str = "") -> str:
-    """Pictures with words below, as a list that wraps; `kind` is a class of the style sheet."""
-    out = []
-    for item in items:
-        images = "".join(f'<img src="{uri}" alt="{escaped(alt, 400)}">' for uri, alt in item.pictures)
-        first, *rest = item.lines or ("",)
-        words = f"<b>{escaped(first, 80)}</b>" + "".join(f"<span>{escaped(line, 80)}</span>" for line in rest)
-        group = f' data-group="{escaped(item.group)}"' if item.group else ""
-        out.append(f"<li{group}>{f'<div class=pair>{images}</div>' if images else ''}<p>{words}</p></li>")
-    return f'<ul class="tiles {kind}">{"".join(out)}</ul>'

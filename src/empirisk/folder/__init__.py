@@ -5,7 +5,6 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,32 +30,18 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_let_go)
 
 
-@dataclass(frozen=True)
 class RunFolder:
-    """One run on the disk; every file is written whole or left as it was, and paths inside are relative."""
+    """One run on the disk; every file is written whole or left as it was, and paths inside are relative.
 
-    path: Path
+    A file that is broken is `Wrong` (exit 3).
+    """
+
     free_name = staticmethod(files.free_name)
 
-    @property
-    def weights(self) -> Path:
-        """The weights of the kept epoch."""
-        return self.path / "weights.safetensors"
-
-    @property
-    def report(self) -> Path:
-        """The page."""
-        return self.path / "report.html"
-
-    @property
-    def report_md(self) -> Path:
-        """The page as text."""
-        return self.path / "report.md"
-
-    @property
-    def model_card(self) -> Path:
-        """The model card."""
-        return self.path / "model_card.md"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.weights = path / "weights.safetensors"  # of the kept epoch
+        self.report, self.report_md, self.model_card = (path / n for n in ("report.html", "report.md", "model_card.md"))
 
     @property
     def checkpoints(self) -> "Checkpoints":
@@ -70,13 +55,7 @@ class RunFolder:
         return (self.path / "run.json").is_file()
 
     def read(self) -> dict[str, Any]:
-        """What run.json says.
-
-        Raises
-        ------
-        Wrong
-            exit 2 where there is no run, 3 where run.json is broken.
-        """
+        """What run.json says; `Wrong` (exit 2) where there is no run."""
         if not self.exists():
             remedy = "`empirisk list` shows the runs"
             raise Wrong(f"{shown(self.path)} is no run: it has no run.json", remedy=remedy, reason="no-run")
@@ -90,12 +69,8 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the run for one process, and sweep what a killed one left; the folder is made where it is missing.
 
-        The kernel keeps the lock and drops it when the process ends, however it ends; age never breaks it.
-
-        Raises
-        ------
-        Wrong
-            exit 3, naming who holds it.
+        The kernel keeps the lock and drops it when the process ends, however it ends; age never breaks it. Where another
+        process holds it, `Wrong` (exit 3) names it.
         """
         import fcntl
 
@@ -129,13 +104,7 @@ class RunFolder:
         files.write_csv(self.path / "history.csv", columns, rows)
 
     def read_history(self) -> list[dict[str, float]]:
-        """The rows of history.csv without their empty cells; none where there is none.
-
-        Raises
-        ------
-        Wrong
-            exit 3 where a cell is no number.
-        """
+        """The rows of history.csv without their empty cells; none where there is none."""
         path = self.path / "history.csv"
         with files.guarded(str(path), code=RUN):
             rows = files.read_csv(path) if path.exists() else []
@@ -146,13 +115,7 @@ class RunFolder:
         files.write_csv(self.path / "split.csv", _SPLIT, rows)
 
     def read_split(self) -> dict[str, dict[str, str]]:
-        """The rows of split.csv by id; what is not known is empty.
-
-        Raises
-        ------
-        Wrong
-            exit 3 where it is missing or broken.
-        """
+        """The rows of split.csv by id; what is not known is empty."""
         path = self.path / "split.csv"
         rows = files.read_csv(path)
         with files.guarded(str(path), code=RUN):
@@ -189,39 +152,30 @@ class RunFolder:
         return figures
 
     def save_weights(self, state: Mapping[str, "Tensor"]) -> None:
-        """Write weights.safetensors.
-
-        Raises
-        ------
-        Wrong
-            exit 3: a weight is NaN or infinite; the file before is kept.
-        """
+        """Write weights.safetensors; `Wrong` (exit 3) where a weight is NaN or infinite, and the file before is kept."""
         from empirisk.folder import tensors as codec
 
         codec.refuse_not_finite(state, "weights.safetensors", kept="the weights before are as they were")
         files.write(self.weights, codec.dump(state))
 
     def load_weights(self, model: "nn.Module") -> None:
-        """Put the saved weights into `model`, which must have the same names, shapes and types.
+        """Put the saved weights into `model`.
 
-        Raises
-        ------
-        Wrong
-            exit 3: the file is missing or broken, or belongs to another model (the first five that differ are named).
+        `Wrong` (exit 2) where there are none yet; (exit 3) where they are of another model, naming the first five that differ.
         """
         from empirisk.folder import tensors as codec
 
+        if not self.weights.exists():
+            remedy = "train it to its end first: the same train command goes on"
+            raise Wrong(f"{shown(self.path)} has no weights yet", remedy=remedy, reason="untrained")
         here = model.state_dict()
         limit = codec.HEADER_LIMIT + 2 * sum(t.numel() * t.element_size() for t in here.values())
         saved = codec.load(files.read_bytes(self.weights, limit=limit, code=RUN), str(self.weights))
-        kinds = [{name: (tuple(t.shape), t.dtype) for name, t in state.items()} for state in (here, saved)]
-        differ = [name for name in {**kinds[0], **kinds[1]} if kinds[0].get(name) != kinds[1].get(name)]
+        kinds = [(name, _kind(saved.get(name)), _kind(here.get(name))) for name in {**here, **saved}]
+        differ = [f"{name}: {there}, not {wanted}" for name, there, wanted in kinds if there != wanted]
         if differ:
-            where = listed(
-                [f"{name}: {_kind(kinds[1].get(name))}, not {_kind(kinds[0].get(name))}" for name in differ], 5
-            )
             what = f"{shown(self.weights)} belongs to another model"
-            raise Wrong(what, where=where, code=RUN, reason="other-model")
+            raise Wrong(what, where=listed(differ, 5), code=RUN, reason="other-model")
         codec.refuse_not_finite(saved, str(self.weights))
         model.load_state_dict(saved)
 
@@ -232,5 +186,5 @@ class RunFolder:
         return value
 
 
-def _kind(found: tuple[tuple[int, ...], Any] | None) -> str:
-    return f"{str(found[1]).removeprefix('torch.')} {list(found[0])}" if found else "nothing"
+def _kind(t: "Tensor | None") -> str:
+    return "nothing" if t is None else f"{str(t.dtype).removeprefix('torch.')} {list(t.shape)}"

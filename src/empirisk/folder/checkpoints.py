@@ -26,12 +26,6 @@ _STEP = re.compile(r"step-(\d{6,})(?:-(\d+))?")
 _KEPT = re.compile(r"kept-[0-9a-f]{12}-[ab]\.safetensors")
 
 
-def _seal(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 of a manifest's own content."""
-    content = {key: value for key, value in manifest.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
 def _to_stderr(text: str) -> None:
     print(text, file=sys.stderr)
 
@@ -52,18 +46,13 @@ class Checkpoints:
         """Write the state after `step`: nested dicts, lists and tuples of tensors, numbers, text, None.
 
         `shared` holds parts that seldom change (the kept weights), each written only when its content changes, once for
-        each of the two generations; `load` gives them back inside the state under the same key.
-
-        Raises
-        ------
-        Wrong
-            exit 3: a tensor holds NaN or an infinity, or the disk refuses; the checkpoint before is kept and named.
+        each of the two generations; `load` gives them back inside the state under the same key. `Wrong` (exit 3) where a
+        tensor holds NaN or an infinity, or the disk refuses; the checkpoint before is kept and named.
         """
         found: dict[str, Tensor] = {}
         tree = codec.flatten({"step": step, "world": world, "state": state}, found)
-        known = self._pointed()
+        known, parts = self._pointed(), dict(shared or {})
         kept = f"the checkpoint {known[0]} is good" if known else "no checkpoint was written yet"
-        parts = dict(shared or {})
         everything = found | {f"{part}/{name}": t for part, group in parts.items() for name, t in group.items()}
         codec.refuse_not_finite(everything, f"the checkpoint of step {step}", kept=kept)
         partial = self.path / f"step-{step:06d}.partial"
@@ -78,12 +67,10 @@ class Checkpoints:
                 partial.rename(final)
                 files.flush_folder(self.path)
             stay = [final.name, *known[:1]]
-            self._point(stay)
-        except Wrong as error:
+            files.write_json(self.path / _POINTER, stay)
+        except Wrong as e:
             shutil.rmtree(partial, ignore_errors=True)
-            raise Wrong(
-                error.what, where=error.where, kept=kept, remedy=error.remedy, code=RUN, reason=error.reason
-            ) from error
+            raise Wrong(e.what, where=e.where, kept=kept, remedy=e.remedy, code=RUN, reason=e.reason) from e
         self._prune(stay)
 
     def load(
@@ -91,14 +78,10 @@ class Checkpoints:
     ) -> tuple[int, dict[str, Any]] | None:
         """The newest (step, state) that verifies, or None where nothing was saved; says when it has to walk back.
 
-        Raises
-        ------
-        Wrong
-            exit 3: files are there and none verifies, or another version of the package wrote them.
+        `Wrong` (exit 3) where files are there and none verifies, or another version of the package wrote them.
         """
-        known = self._pointed()
-        names = known + [name for name in self._generations() if name not in known]
-        damage = ""
+        known, damage = self._pointed(), ""
+        names = list(dict.fromkeys(known + self._generations()))
         for name in names:
             try:
                 step, state = self._decoded(self.path / name, device)
@@ -110,17 +93,12 @@ class Checkpoints:
             if damage:
                 say(f"the newest checkpoint is damaged ({damage}); going on from step {step}")
             if damage or not known:
-                self._point([name])
+                files.write_json(self.path / _POINTER, [name])
             return step, state
         if not names:
             return None
-        raise Wrong(
-            f"no checkpoint in {shown(self.path)} is whole",
-            where=damage,
-            remedy="start again with another --out",
-            code=RUN,
-            reason="damaged",
-        )
+        what, remedy = f"no checkpoint in {shown(self.path)} is whole", "start again with another --out"
+        raise Wrong(what, where=damage, remedy=remedy, code=RUN, reason="damaged")
 
     def _fill(
         self, folder: Path, tree: Any, found: dict[str, Tensor], shared: Mapping[str, Mapping[str, Tensor]]
@@ -130,56 +108,48 @@ class Checkpoints:
         def stored(path: Path, content: list[bytes | memoryview]) -> dict[str, object]:
             return {"sha256": files.write(path, content), "size": sum(map(len, content))}
 
-        manifest: dict[str, Any] = {"format": FORMAT, "package": _VERSION}
-        manifest["files"] = {
+        own = {
             _TENSORS: stored(folder / _TENSORS, codec.dump(found)),
             _STATE: stored(folder / _STATE, [json.dumps(tree, allow_nan=False).encode()]),
         }
-        manifest["shared"] = {}
         taken: set[str] = set()
         with contextlib.suppress(Wrong, KeyError, TypeError, AttributeError):  # a damaged one shares nothing
             taken = self._referenced(self._pointed()[:1])
+        parts: dict[str, Any] = {}
         for part, group in shared.items():
             content = codec.dump(group)
-            digest = hashlib.sha256()
-            for piece in content:
-                digest.update(piece)
-            sha = digest.hexdigest()
+            sha = _sha256(*content)
             names = [f"kept-{sha[:12]}-{copy}.safetensors" for copy in "ab"]  # a damaged copy must not take both down
             path = self.path / next(name for name in names if name not in taken)
             whole = path.is_file() and files.sha256(path) == sha
             entry = {"sha256": sha, "size": sum(map(len, content))} if whole else stored(path, content)
-            manifest["shared"][part] = {"file": path.name, **entry}
+            parts[part] = {"file": path.name, **entry}
+        manifest = {"format": FORMAT, "package": _VERSION, "files": own, "shared": parts}
         files.write_json(folder / _MANIFEST, manifest | {"sha256": _seal(manifest)})
 
     def _contents(self, folder: Path) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """The verified bytes of a generation: its own files, and the shared parts."""
         manifest = files.read_json(folder / _MANIFEST, code=RUN)
-        what, damaged = f"the checkpoint {shown(folder.name)} cannot be read", f"{_MANIFEST} is damaged"
+        where, reason = f"{_MANIFEST} is damaged", "damaged"
         try:
-            if manifest["format"] != FORMAT:
-                raise ValueError("another format")
             own, shared = {name: manifest["files"][name] for name in (_STATE, _TENSORS)}, manifest["shared"]
-            if not all(_KEPT.fullmatch(entry["file"]) for entry in shared.values()):
-                raise ValueError("a wrong file name")
-            if manifest.get("sha256") != _seal(manifest):
-                raise Wrong(what, where=damaged, code=RUN, reason="damaged")
-            return (
-                {name: self._verified(folder / name, entry) for name, entry in own.items()},
-                {part: self._verified(self.path / entry["file"], entry) for part, entry in shared.items()},
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if manifest["format"] != FORMAT or not all(_KEPT.fullmatch(entry["file"]) for entry in shared.values()):
+                raise ValueError
+            if manifest.get("sha256") == _seal(manifest):
+                return (
+                    {name: self._verified(folder / name, entry) for name, entry in own.items()},
+                    {part: self._verified(self.path / entry["file"], entry) for part, entry in shared.items()},
+                )
+        except (KeyError, TypeError, ValueError, AttributeError):
             there = manifest.get("package") if isinstance(manifest, dict) else None
             if isinstance(there, str) and there != _VERSION:
-                raise Wrong(
-                    what, where=f"written by {there}, this is {_VERSION}", code=RUN, reason="version"
-                ) from error
-            raise Wrong(what, where=damaged, code=RUN, reason="damaged") from error
+                where, reason = f"written by {there}, this is {_VERSION}", "version"
+        raise Wrong(f"the checkpoint {shown(folder.name)} cannot be read", where=where, code=RUN, reason=reason)
 
     @staticmethod
     def _verified(path: Path, entry: Mapping[str, Any]) -> bytes:
         content = files.read_bytes(path, limit=int(entry["size"]), code=RUN)
-        if len(content) != entry["size"] or hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        if len(content) != entry["size"] or _sha256(content) != entry["sha256"]:
             where = "its content is not what was written"
             raise Wrong(f"{shown(path.parent.name)}/{shown(path.name)}", where=where, code=RUN, reason="damaged")
         return content
@@ -189,9 +159,7 @@ class Checkpoints:
         with files.guarded(str(folder), code=RUN):
             found = codec.load(own[_TENSORS], str(folder / _TENSORS))
             tree = codec.unflatten(json.loads(own[_STATE]), found, device)
-            shared = {
-                part: {name: t.to(device) for name, t in codec.load(raw, part).items()} for part, raw in parts.items()
-            }
+            shared = {p: {name: t.to(device) for name, t in codec.load(raw, p).items()} for p, raw in parts.items()}
             return int(tree["step"]), {**tree["state"], **shared}
 
     def _generations(self) -> list[str]:
@@ -206,9 +174,6 @@ class Checkpoints:
             if isinstance(names, list):
                 return [name for name in names if isinstance(name, str) and _STEP.fullmatch(name)]
         return []
-
-    def _point(self, names: list[str]) -> None:
-        files.write_json(self.path / _POINTER, names)
 
     def _referenced(self, names: list[str]) -> set[str]:
         """Shared files that these generations name."""
@@ -226,3 +191,16 @@ class Checkpoints:
             for entry in self.path.glob("kept-*"):
                 if entry.name not in wanted:
                     entry.unlink()
+
+
+def _sha256(*pieces: bytes | memoryview) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest's own content."""
+    content = {key: value for key, value in manifest.items() if key != "sha256"}
+    return _sha256(json.dumps(content, sort_keys=True).encode())

@@ -15,7 +15,19 @@ METRICS: dict[str, str] = {
     "rmse": "root of the mean squared error",
     "r2": "share of the variance that is explained",
     "spearman": "correlation of the ranks",
+    "quadratic_kappa": "agreement on grades beyond chance, a miss by two counting four times one by one",
+    "pinball": "mean loss of a quantile: t a unit below the truth, 1 - t a unit above it",
+    "coverage": "share of the truths at or below the answer; of a t-quantile near t",
+    "dice": "2 |A B| / (|A| + |B|) of truth and answer, the mean over cases of the mean over structures",
+    "hd95": "the larger of the 95th percentiles of the distances between the surfaces, both ways, mm or pixels",
+    "surface_dice": "share of both surfaces within 1 mm, or pixel, of the other",
+    "volume_error": "difference of the volumes, a share of the true one",
+    "ap50": "area under the precision-recall curve of boxes, or masks, that overlap the truth by .5",
+    "ap": "mean of that area over overlaps from .5 to .95",
+    "froc": "share of things found (overlap .1), mean over 1/8 to 8 false alarms an image",
+    "sensitivity_at_1": "share of things found (overlap .1) at one false alarm an image",
+    "count_mae": "mean error of the number of things in an image",
 }
 """Name and meaning. The macro value stands under the plain name, one class under name/class."""
 
-LESS_IS_BETTER = frozenset({"log_loss", "brier", "ece", "mae", "rmse"})
+LESS_IS_BETTER = frozenset({"log_loss", "brier", "ece", "mae", "rmse", "pinball", "count_mae", "hd95", "volume_error"})

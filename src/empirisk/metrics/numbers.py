@@ -17,6 +17,17 @@ def rmse(truth: np.ndarray, answer: np.ndarray) -> Metric:
     return Metric(lambda w: np.sqrt(squares(w)), squares.among)
 
 
+def pinball(truth: np.ndarray, answer: np.ndarray, level: float) -> Metric:
+    """Mean of max(t (y - f), (t - 1)(y - f)), t the level, in the unit of y: what the t-quantile makes least."""
+    above = np.asarray(truth, float) - answer
+    return mean(np.maximum(level * above, (level - 1) * above))
+
+
+def coverage(truth: np.ndarray, answer: np.ndarray) -> Metric:
+    """Share of the y that lie at or below f; of a t-quantile it is near t."""
+    return mean((np.asarray(truth, float) <= answer).astype(float))
+
+
 def r2(truth: np.ndarray, answer: np.ndarray) -> Metric:
     """1 - sum w (y - f)^2 / sum w (y - mean y)^2; undefined where all y are equal."""
     y = np.asarray(truth, float)
@@ -38,6 +49,23 @@ def spearman(truth: np.ndarray, answer: np.ndarray) -> Metric:
         a, b = (_centred(w, rank(w)[0]) for rank in ranks)  # (B, N)
         aa, bb, ab = (np.einsum("bn,bn,bn->b", w, u, v) for u, v in ((a, a), (b, b), (a, b)))
         return ratio(ab, np.sqrt(aa * bb))
+
+    return Metric(of, (np.ones(len(y), bool),))
+
+
+def quadratic_kappa(truth: np.ndarray, choice: np.ndarray) -> Metric:
+    """1 - E (y - f)^2 / E (y - f')^2, f' the choice of another row; both (N,) class numbers. Undefined where all are one class.
+
+    The second mean is var y + var f + (mean y - mean f)^2. Cohen, Psychological Bulletin 70 (1968), with weights (i - j)^2.
+    """
+    y, f = np.asarray(truth, float), np.asarray(choice, float)
+    table = np.stack([(y - f) ** 2, y - f], 1)  # (N, 2)
+
+    def of(w: np.ndarray) -> np.ndarray:
+        total = w.sum(1)
+        apart = ratio(w @ table, np.repeat(total[:, None], 2, 1))  # (B, 2)
+        chance = ratio(_spread(w, y) + _spread(w, f), total) + apart[:, 1] ** 2
+        return 1 - ratio(apart[:, 0], chance)
 
     return Metric(of, (np.ones(len(y), bool),))
 

@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from empirisk.estimate import TAIL, Macro, Metric, Statistic, draws, itself, mean, ratio
+from empirisk.estimate import TAIL, Groups, Macro, Metric, Statistic, draws, itself, mean, quotient, ratio
+from empirisk.metrics import METRICS
 
 BINS = 15
 """Bins of equal width of the calibration error."""
@@ -23,35 +24,34 @@ def scores(
     truth, choice: class numbers (N,), or 0 and 1 of labels (N, K); p: probabilities (N, K).
     """
     truth, p, choice = np.asarray(truth), np.asarray(p, float), np.asarray(choice)
-    if not multi and len(names) == 2:
-        y, f = truth == 1, choice == 1
-        out: dict[str, Statistic] = {"auc": auc(y, p[:, 1]), "average_precision": average_precision(y, p[:, 1])}
-        out |= {"accuracy": accuracy(truth, choice), "balanced_accuracy": balanced_accuracy(truth, choice, 2)}
-        out |= {"f1": f1(y, f), "sensitivity": sensitivity(y, f), "specificity": specificity(y, f)}
-        return out | {"log_loss": log_loss(truth, p), "brier": brier(y, p[:, 1]), "ece": ece(truth, p)}
-    k = range(len(names))
-    y, f = (v.astype(bool) if multi else v[:, None] == np.arange(len(names)) for v in (truth, choice))  # (N, K)
-    each: dict[str, list[Statistic]] = {
-        "auc": [auc(y[:, i], p[:, i]) for i in k],
-        "average_precision": [average_precision(y[:, i], p[:, i]) for i in k],
-        "f1": [f1(y[:, i], f[:, i]) for i in k],
-        "sensitivity": [sensitivity(y[:, i], f[:, i]) for i in k],
-        "specificity": [specificity(y[:, i], f[:, i]) for i in k],
-    }
-    whole: dict[str, Statistic] = {}
+    K = len(names)
+    if not multi and K == 2:
+        found = _one(truth == 1, p[:, 1], choice == 1) | _all(truth, p, choice) | {"brier": brier(truth == 1, p[:, 1])}
+        found["balanced_accuracy"] = balanced_accuracy(truth, choice, 2)
+        return {m: found[m] for m in METRICS if m in found}
+    y, f = (v.astype(bool) if multi else v[:, None] == np.arange(K) for v in (truth, choice))  # (N, K)
+    each = [_one(y[:, k], p[:, k], f[:, k]) for k in range(K)]
     if multi:
-        each["accuracy"] = [accuracy(y[:, i], f[:, i]) for i in k]
-        both = [np.stack([1 - p[:, i], p[:, i]], 1) for i in k]
-        for name, metric in {"log_loss": log_loss, "ece": ece}.items():
-            each[name] = [metric(y[:, i].astype(int), both[i]) for i in k]
-        each["brier"] = [brier(y[:, i], p[:, i]) for i in k]
-    else:
-        whole = {"accuracy": accuracy(truth, choice), "balanced_accuracy": balanced_accuracy(truth, choice, len(names))}
-        whole |= {"log_loss": log_loss(truth, p), "brier": brier(y, p), "ece": ece(truth, p)}
-    order = ["auc", "average_precision", "accuracy", "balanced_accuracy", "f1", "sensitivity", "specificity"]
-    macro = whole | {name: Macro(tuple(parts)) for name, parts in each.items()}
-    plain = {name: macro[name] for name in [*order, "log_loss", "brier", "ece"] if name in macro}
-    return plain | {f"{m}/{name}": s for m, parts in each.items() for name, s in zip(names, parts, strict=True)}
+        for k, one in enumerate(each):
+            one |= _all(y[:, k].astype(int), np.stack([1 - p[:, k], p[:, k]], 1), f[:, k])
+            one["brier"] = brier(y[:, k], p[:, k])
+    found = {m: Macro(tuple(one[m] for one in each)) for m in each[0]}
+    if not multi:
+        found |= _all(truth, p, choice) | {"brier": brier(y, p)}
+        found["balanced_accuracy"] = balanced_accuracy(truth, choice, K)
+    plain = {m: found[m] for m in METRICS if m in found}
+    return plain | {f"{m}/{name}": one[m] for m in plain for name, one in zip(names, each, strict=True) if m in one}
+
+
+def _one(y: np.ndarray, p: np.ndarray, f: np.ndarray) -> dict[str, Statistic]:
+    """Of one class against the rest."""
+    ranked: dict[str, Statistic] = {"auc": auc(y, p), "average_precision": average_precision(y, p), "f1": f1(y, f)}
+    return ranked | {"sensitivity": sensitivity(y, f), "specificity": specificity(y, f)}
+
+
+def _all(truth: np.ndarray, p: np.ndarray, choice: np.ndarray) -> dict[str, Statistic]:
+    """Of all classes at once."""
+    return {"accuracy": accuracy(truth, choice), "log_loss": log_loss(truth, p), "ece": ece(truth, p)}
 
 
 def below(
@@ -144,12 +144,7 @@ def balanced_accuracy(truth: np.ndarray, choice: np.ndarray, k: int) -> Macro:
 def f1(truth: np.ndarray, choice: np.ndarray) -> Metric:
     """2 TP / (2 TP + FP + FN), of which the true negatives are no part; both (N,) of 0 and 1."""
     y, f = np.asarray(truth, bool), np.asarray(choice, bool)
-    table = np.stack([2.0 * (y & f), y + f.astype(float)], 1)  # (N, 2)
-
-    def of(w: np.ndarray) -> np.ndarray:
-        sums = w @ table
-        return ratio(sums[:, 0], sums[:, 1])
-
+    of = quotient(2.0 * (y & f), y + f.astype(float))
     return Metric(of, (y, np.ones(len(y), bool)), "no positive case", lambda share: 2 * share / (1 + share))
 
 
@@ -195,57 +190,39 @@ class Curve:
     threshold: np.ndarray
 
 
-def roc(
-    truth: np.ndarray, score: np.ndarray, groups: Sequence[str | None], *, points: int = 101, n: int = 500
-) -> Curve:
+def roc(truth: np.ndarray, score: np.ndarray, groups: Groups, *, points: int = 101, n: int = 500) -> Curve:
     """Sensitivity over 1 - specificity, straight between thresholds; the band from n draws of whole patients."""
-
-    def at(x: np.ndarray, hits: np.ndarray, alarms: np.ndarray) -> np.ndarray:
-        return np.asarray(np.interp(x, alarms / alarms[-1], hits / hits[-1]))
-
-    return _curve(truth, score, groups, np.linspace(0, 1, points), n, at, along_hits=False)
+    return _curve(truth, score, groups, np.linspace(0, 1, points), n, of_calls=False)
 
 
-def precision_recall(
-    truth: np.ndarray, score: np.ndarray, groups: Sequence[str | None], *, points: int = 101, n: int = 500
-) -> Curve:
+def precision_recall(truth: np.ndarray, score: np.ndarray, groups: Groups, *, points: int = 101, n: int = 500) -> Curve:
     """Precision over sensitivity, at the highest threshold that reaches it; the band from n draws of whole patients."""
-
-    def at(x: np.ndarray, hits: np.ndarray, alarms: np.ndarray) -> np.ndarray:
-        i = np.searchsorted(hits, x * hits[-1] - 1e-9)
-        return ratio(hits[i], hits[i] + alarms[i])
-
-    return _curve(truth, score, groups, np.linspace(0, 1, points)[1:], n, at, along_hits=True)
+    return _curve(truth, score, groups, np.linspace(0, 1, points)[1:], n, of_calls=True)
 
 
-def _curve(
-    truth: np.ndarray,
-    score: np.ndarray,
-    groups: Sequence[str | None],
-    x: np.ndarray,
-    n: int,
-    at: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
-    *,
-    along_hits: bool,
-) -> Curve:
-    """A curve at x and its band; `at` reads y off the cumulative weights of true and false calls, both from (0, 0)."""
+def _curve(truth: np.ndarray, score: np.ndarray, groups: Groups, x: np.ndarray, n: int, *, of_calls: bool) -> Curve:
+    """Precision over the share of hits (`of_calls`), or the share of hits over that of alarms, at x, with its band."""
     y, p = np.asarray(truth, bool), np.asarray(score, float)
     order = np.argsort(-p, kind="stable")
     last = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)  # the last row of each threshold
 
     def calls(w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        w = w[order]
-        both = (np.cumsum(w * s)[last] for s in (y[order], ~y[order]))
-        hits, alarms = (np.append(0.0, c) for c in both)
+        """Cumulative weights of true and false calls, from (0, 0)."""
+        hits, alarms = (np.append(0.0, np.cumsum(w[order] * s)[last]) for s in (y[order], ~y[order]))
         return hits, alarms
+
+    def at(hits: np.ndarray, alarms: np.ndarray) -> np.ndarray:
+        if not of_calls:
+            return np.asarray(np.interp(x, alarms / alarms[-1], hits / hits[-1]))
+        i = np.searchsorted(hits, x * hits[-1] - 1e-9)
+        return ratio(hits[i], hits[i] + alarms[i])
 
     hits, alarms = calls(np.ones(len(p)))
     nothing = np.full(len(x), np.nan)
     if not (hits[-1] and alarms[-1]):
         return Curve(x, nothing, nothing, nothing, nothing)
     drawn = (calls(w) for chunk in draws(groups, n) for w in chunk)
-    lines = [at(x, h, a) for h, a in drawn if h[-1] and a[-1]]
+    lines = [at(h, a) for h, a in drawn if h[-1] and a[-1]]
     low, high = np.quantile(lines, [TAIL, 1 - TAIL], axis=0) if lines else (nothing, nothing)
-    reached = hits / hits[-1] if along_hits else alarms / alarms[-1]
-    i = np.searchsorted(reached, x - 1e-9) if along_hits else np.searchsorted(reached, x + 1e-9) - 1
-    return Curve(x, at(x, hits, alarms), low, high, np.append(np.inf, p[order][last])[i])
+    i = np.searchsorted(hits / hits[-1], x - 1e-9) if of_calls else np.searchsorted(alarms / alarms[-1], x + 1e-9) - 1
+    return Curve(x, at(hits, alarms), low, high, np.append(np.inf, p[order][last])[i])

@@ -11,6 +11,8 @@ from empirisk.report.evidence import PARTS
 
 SHEET, PAIRS = 24, 12
 """Most images of a contact sheet, and pairs of twins."""
+COLOURS = ((0.9, 0.62, 0), (0.34, 0.71, 0.91), (0, 0.62, 0.45), (0.94, 0.89, 0.26), (0.84, 0.37, 0), (0.8, 0.47, 0.65))
+"""Of masks and boxes (Okabe-Ito)."""
 
 
 def training(
@@ -23,55 +25,69 @@ def training(
     """
     if not history:
         return []
-    epochs = [_value(r["epoch"]) + 1 for r in history]
-    columns = list(history[0])
-    players = columns[columns.index("step") + 1 : columns.index("val")] if {"step", "val"} <= set(columns) else []
-    trained = ["train"] if "train" in columns else players
-    mark = [(float(kept + 1), f"kept, epoch {kept + 1}")] if kept is not None else []
-    for stop in stops:
-        after = next(
-            (e for e, r in zip(epochs, history, strict=True) if _value(r.get("step")) >= stop["step"]), epochs[-1]
-        )
-        mark.append((after, "stopped"))
-    out = [_risk(history, epochs, trained, mark)]
-    memory = max((m for m in _column(history, "memory_gib") if math.isfinite(m)), default=0.0)
-    used = f" Memory: {number(memory)} GiB at most." if memory else ""
-    small = (
-        _line(history, epochs, "lr", "Step length", "lr", ""),
-        _line(history, epochs, "images_per_second", "Images a second", "speed", used),
-    )
-    return out + [f for f in small if f is not None]
-
-
-def _risk(
-    history: Sequence[Mapping[str, Any]], epochs: list[float], players: list[str], mark: list[tuple[float, str]]
-) -> Figure:
-    series = {("training" if len(players) == 1 else f"training, {p}"): _column(history, p) for p in players}
-    if "val" in history[0]:
-        series["validation"] = _column(history, "val")
-    curves = [Curve(name, epochs, values) for name, values in series.items()]
+    names = list(history[0])
+    h = {name: np.array([math.nan if r.get(name) in (None, "") else float(r[name]) for r in history]) for name in names}
+    epochs = h["epoch"] + 1
+    players = names[names.index("step") + 1 : names.index("val")] if {"step", "val"} <= set(names) else []
+    players = ["train"] if "train" in names else players
+    series = {("training" if len(players) == 1 else f"training, {p}"): h[p] for p in players}
+    series |= {"validation": h["val"]} if "val" in names else {}
     text = "The risk (mean loss) that training makes small, and the same on validation rows, which it never sees."
-    if len(players) == 1 and "val" in history[0]:
-        at = int(mark[0][0]) if mark else int(epochs[-1])
-        row = next((r for r in history if int(_value(r["epoch"])) + 1 == at), history[-1])
-        gap = float(row["val"]) - float(row[players[0]])
-        text += f" At epoch {at} they are {number(float(row[players[0]]))} and {number(float(row['val']))}: a gap of {number(gap)}."
-    svg = chart(curves, label=text, x="epoch", y="risk", whole=True, marks=mark, y_range=_robust(list(series.values())))
+    if len(players) == 1 and "val" in names:
+        at = list(epochs).index(kept + 1) if kept is not None and kept + 1 in epochs else -1
+        a, b = h[players[0]][at], h["val"][at]
+        text += f" At epoch {epochs[at]:.0f} they are {number(a)} and {number(b)}: a gap of {number(b - a)}."
+    marks = [(kept + 1.0, f"kept, epoch {kept + 1}")] if kept is not None else []
+    after = [np.flatnonzero(h["step"] >= stop["step"]) for stop in stops]
+    marks += [(float(epochs[rows[0] if len(rows) else -1]), "stopped") for rows in after]
+    curves = [Curve(name, epochs, values) for name, values in series.items()]
+    svg = chart(curves, label=text, x="epoch", y="risk", whole=True, marks=marks, y_range=_robust([*series.values()]))
     rows = tuple(zip(epochs, *series.values(), strict=True))
-    return Figure("risk", "Risk of training and validation", svg, text, "training", ("epoch", *series), rows)
+    out = [Figure("risk", "Risk of training and validation", svg, text, "training", ("epoch", *series), rows)]
+    memory = np.nanmax([0.0, *h.get("memory_gib", ())])
+    used = f" Memory: {number(memory)} GiB at most." if memory else ""
+    small = ("lr", "lr", "Step length", ""), ("images_per_second", "speed", "Images a second", used)
+    for name, key, title, more in small:
+        values = h.get(name, np.zeros(1))
+        if not np.nanmax([0.0, *values]) > 0:
+            continue
+        low, high = np.nanmin(values), np.nanmax(values)
+        places = None if high >= 0.1 else 2 - math.floor(math.log10(high))
+        text = f"Between {number(low, places)} and {number(high, places)}.{more}"
+        svg = chart([Curve("", epochs, values)], label=text, x="epoch", y="", whole=True, y_range=(0, high * 1.05))
+        rows = tuple(zip(epochs, values, strict=True))
+        out.append(Figure(key, title, svg, text, "training", ("epoch", name), rows))
+    return out
 
 
-def _line(
-    history: Sequence[Mapping[str, Any]], epochs: list[float], column: str, title: str, key: str, more: str
-) -> Figure | None:
-    values = np.array(_column(history, column))
-    if not np.isfinite(values).any() or not np.nanmax(values) > 0:
-        return None
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    places = None if high >= 0.1 else 2 - math.floor(math.log10(high))
-    text = f"Between {number(low, places)} and {number(high, places)}.{more}"
-    svg = chart([Curve("", epochs, values)], label=text, x="epoch", y="", whole=True, y_range=(0, high * 1.05))
-    return Figure(key, title, svg, text, "training", ("epoch", column), tuple(zip(epochs, values, strict=True)))
+def filters(before: np.ndarray, after: np.ndarray, *, most: int = 24) -> Figure:
+    """Kernels (K, C, *size) of the first layer before and after training side by side, on one scale, grey for 0."""
+    scale = max(float(np.abs(before).max()), float(np.abs(after).max()), 1e-12)
+
+    def drawing(kernel: np.ndarray) -> str:
+        kernel = kernel if len(kernel) == 3 else kernel.mean(0, keepdims=True)  # three channels are shown as colours
+        times = max(1, 48 // kernel.shape[-1])  # weights as squares, not smoothed
+        whole = (0.5 + kernel / (2 * scale)).repeat(times, -1).repeat(times, -2)
+        return picture(whole, side=whole.shape[-1])
+
+    pairs = list(zip(before, after, strict=True))[:most]
+    items = [
+        Tile(((drawing(a), f"kernel {i} before"), (drawing(b), f"kernel {i} after")), (f"kernel {i}",))
+        for i, (a, b) in enumerate(pairs, 1)
+    ]
+    moved = float(np.linalg.norm(after - before) / max(float(np.linalg.norm(before)), 1e-12))
+    text = (
+        f"Left before training, right after; grey is 0, white positive, black negative, on one scale. They moved by "
+        f"{number(moved)} of their length. {len(items)} of {len(before)} are drawn."
+    )
+    return Figure("filters", "First layer before and after", tiles(items, kind="pairs"), text, "training", wide=True)
+
+
+def _robust(series: list[np.ndarray]) -> tuple[float, float]:
+    """From 0 to a little above what all but the first epochs need, so that one wild epoch does not flatten the rest."""
+    values = np.array([v for s in series for v in s if np.isfinite(v)] or [1.0])
+    top = max(float(np.quantile(values, 0.97)) * 1.15, float(np.median(values)) * 1.5, 1e-9)
+    return min(0.0, float(values.min())), min(top, float(values.max()) * 1.05) if values.max() > 0 else top
 
 
 def contact_sheet(rows: Sequence[Mapping[str, Any]], *, per_class: int = 6) -> list[Figure]:
@@ -79,77 +95,54 @@ def contact_sheet(rows: Sequence[Mapping[str, Any]], *, per_class: int = 6) -> l
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         label = row.get("label", "")
-        name = ", ".join(label) if isinstance(label, tuple) else str(label or "")
-        groups.setdefault(name, []).append(row)
-    most = max(1, min(per_class if len(groups) > 1 else SHEET, 2 * SHEET // len(groups)))
-    items = []
+        groups.setdefault(", ".join(label) if isinstance(label, tuple) else str(label or ""), []).append(row)
+    most = max(1, min(per_class if len(groups) > 1 else SHEET, 2 * SHEET // max(len(groups), 1)))
+    names = sorted({b.label for r in rows for b in r.get("boxes") or ()})
+    items, drawn = [], False
     for name, some in sorted(groups.items())[: 2 * SHEET]:
         for row in some[:most]:
-            image = row["x"].read()
+            image, target = row["x"].read(), row.get("target")
             if image.ndim < 3:
                 return []
-            words = (
-                [name]
-                if name
-                else [f"target {number(_value(row.get('target')))}"]
-                if row.get("target") not in (None, "")
-                else []
-            )
-            items.append(Tile(((picture(image, side=112), f"image of {name}"),), (*words, str(row["id"])), name))
-    return (
-        [Figure("sheet", "Images of each class", tiles(items), "The first ones, as stored.", "data", wide=True)]
-        if items
-        else []
-    )
+            words = name or (f"target {number(float(target))}" if target not in (None, "") else "")
+            lines = (words, str(row["id"])) if words else (str(row["id"]),)
+            truth = [] if name else outlines(row, image.shape[1:], names)
+            drawn = drawn or bool(truth)
+            items.append(Tile(((picture(image, outlines=truth), f"image of {name}"),), lines, name))
+    text = "The first ones, as stored" + ("; masks or boxes are drawn on them." if drawn else ".")
+    title = "Images of each class" if len(groups) > 1 else "Images"
+    return [Figure("sheet", title, tiles(items), text, "data", wide=True)] if items else []
+
+
+def outlines(
+    row: Mapping[str, Any], size: tuple[int, ...], names: Sequence[str]
+) -> list[tuple[np.ndarray, tuple[float, float, float]]]:
+    """Masks (*size) of a row's structures, or of its things together where they are many; without a mask, of its boxes."""
+    found: list[tuple[np.ndarray, int]] = []
+    if row.get("mask") is not None:
+        labels = np.asarray(row["mask"].read())
+        values = [int(v) for v in np.unique(labels[labels > 0])]
+        many = len(values) > len(COLOURS) or max(values, default=0) > 255
+        found = [(labels > 0, 0)] if many else [(labels == v, v - 1) for v in values]
+    for box in () if found else row.get("boxes") or ():
+        area = np.zeros(size, bool)
+        low, high = (np.array(c)[::-1] for c in (box.corners[: len(size)], box.corners[len(size) :]))
+        area[tuple(slice(int(a), max(int(a) + 1, round(b))) for a, b in zip(low, high, strict=True))] = True
+        found.append((area, names.index(box.label)))
+    return [(area, COLOURS[k % len(COLOURS)]) for area, k in found]
 
 
 def twins(pairs: Sequence[tuple[str, str, str, float, bool]], images: Mapping[str, np.ndarray]) -> list[Figure]:
     """Near-twins side by side: (parts, partner's id, held-out id, correlation, identical), the closest first."""
-    items, table = [], []
-    for parts, partner, held, r, identical in list(pairs)[:PAIRS]:
+    some, items = list(pairs)[:PAIRS], []
+    for parts, partner, held, r, identical in some:
         if partner in images and held in images and images[held].ndim >= 3:
-            both = ((picture(images[partner]), f"{partner}"), (picture(images[held]), f"{held}"))
-            items.append(
-                Tile(
-                    both,
-                    ("identical" if identical else f"correlation {number(min(r, 0.9999), 4)}", partner, held),
-                    " and ".join(PARTS.get(p, p) for p in parts.split("/")),
-                )
-            )
-        table.append((parts, partner, held, r, "yes" if identical else "no"))
+            both = (picture(images[partner]), partner), (picture(images[held]), held)
+            how = "identical" if identical else f"correlation {number(min(r, 0.9999), 4)}"
+            group = " and ".join(PARTS.get(p, p) for p in parts.split("/"))
+            items.append(Tile(both, (how, partner, held), group))
     text = f"The closest {len(items)} pairs: left in the first part, right in the second. One look tells whether they are one image, one patient, or only alike."
+    table = tuple((*rest, "yes" if identical else "no") for *rest, identical in some)
     columns = ("parts", "first", "second", "correlation", "identical")
-    return (
-        [
-            Figure(
-                "twins",
-                "Near-twins side by side",
-                tiles(items, kind="pairs"),
-                text,
-                "data",
-                columns,
-                tuple(table),
-                wide=True,
-            )
-        ]
-        if items
-        else []
-    )
-
-
-def _column(history: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    return [_value(r.get(name)) for r in history]
-
-
-def _value(text: Any) -> float:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return float("nan")
-
-
-def _robust(series: list[list[float]]) -> tuple[float, float]:
-    """From 0 to a little above what all but the first epochs need, so that one wild epoch does not flatten the rest."""
-    values = np.array([v for s in series for v in s if np.isfinite(v)] or [1.0])
-    top = max(float(np.quantile(values, 0.97)) * 1.15, float(np.median(values)) * 1.5, 1e-9)
-    return min(0.0, float(values.min())), min(top, float(values.max()) * 1.05) if values.max() > 0 else top
+    svg = tiles(items, kind="pairs")
+    return [Figure("twins", "Near-twins side by side", svg, text, "data", columns, table, wide=True)] if items else []

@@ -1,5 +1,6 @@
 """metrics.json as tables: for the page and report.md, and all of it for the CSV."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,64 +11,51 @@ from empirisk.report.evidence import Context
 
 def numbers(c: Context) -> list[dict[str, Any]]:
     """The tables of "Numbers": the newest part, its classes, the lead over baselines; behind buttons all the others."""
-    newest, clean = c.metrics.get(c.part, {}), c.metrics.get("without_twins", {})
-    main = {"": newest} | ({"without near-twins": clean} if clean else {})
-    classes = sorted({name.partition("/")[2] for name in newest if "/" in name})
-    out = [_table(f"On {ev.rows_of(c, c.part)}", main, counts=True)] if newest else []
-    if classes:
-        split = {name: name.partition("/") for name in newest}
-        out.append(
-            _table(
-                "Class by class",
-                {k: {split[m][0]: e for m, e in newest.items() if split[m][2] == k} for k in classes},
-                turned=True,
-            )
-        )
-    if lead := c.metrics.get("difference"):
-        out.append(
-            _table(
-                "Difference from each baseline, on the same images",
-                {f"less {b}": m for b, m in lead.items()},
-                ties=True,
-            )
-        )
-    hidden = [
-        ("What the baselines reach", c.metrics.get("baseline", {})),
-        ("Subgroups", c.metrics.get("subgroups", {})),
-    ]
-    hidden += (
-        [(f"On {ev.rows_of(c, 'val')}", {"": c.metrics["val"]})] if c.part == "test" and c.metrics.get("val") else []
-    )
-    hidden += [(f"On other data: {stem}", {"": m}) for stem, m in c.metrics.get("other", {}).items()]
-    return out + [_table(title, sets, hidden=True, counts="" in sets) for title, sets in hidden if sets]
+    m, newest = c.metrics, c.metrics.get(c.part, {})
+    main = {"": newest} | ({"without near-twins": m["without_twins"]} if m.get("without_twins") else {})
+    each: dict[str, dict[str, Any]] = {}
+    for name, e in newest.items():
+        metric, _, one = name.partition("/")
+        if one:
+            each.setdefault(one, {})[metric] = e
+    val = {"": m["val"]} if c.part == "test" and m.get("val") else {}
+    out = [
+        _table(f"On {ev.rows_of(c, c.part)}", main if newest else {}, counts=True),
+        _table("Class by class", each, turned=True),
+        _table("Difference from each baseline, on the same images",
+               {f"less {b}": d for b, d in m.get("difference", {}).items()}, ties=True),
+        _table("What the baselines reach", m.get("baseline", {}), hidden=True),
+        _table("Subgroups", m.get("subgroups", {}), hidden=True),
+        _table(f"On {ev.rows_of(c, 'val')}", val, hidden=True, counts=True),
+        *(_table(f"On other data: {stem}", {"": e}, hidden=True, counts=True) for stem, e in m.get("other", {}).items()),
+    ]  # fmt: skip
+    return [t for t in out if t["rows"]]
 
 
 def _table(
     title: str, sets: Mapping[str, Mapping[str, Any]], *, counts: bool = False, ties: bool = False, turned: bool = False,
     hidden: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """Metrics down and sets across (turned: the other way); what differs from the usual method stands under the number."""
-    names = [m for m in dict.fromkeys(m for s in sets.values() for m in s) if "/" not in m]
-    methods = [e["method"] for s in sets.values() for e in s.values() if e.get("method") and e.get("value") is not None]
-    usual = max(set(methods), key=methods.count) if methods else ""
-    cells = {(m, k): _shown(s[m], usual, ties) for k, s in sets.items() for m in names if m in s}
-    words = {m: w[0].upper() + w[1:] for m, w in ((m, ev.metric_name(m)) for m in names)}
-    rows, heads = words, {k: k or "value" for k in sets}
+    """Metrics down and sets across (turned: the other way); what differs from the usual method stands under the number.
+
+    Rows are (name, what it is, cells, n); a cell is empty where a set lacks the metric.
+    """
+    metrics = [m for m in dict.fromkeys(m for s in sets.values() for m in s) if "/" not in m]
+    words = [name[0].upper() + name[1:] for name in map(ev.metric_name, metrics)]
+    methods = Counter(e.get("method") for s in sets.values() for e in s.values() if e.get("value") is not None)
+    usual = next((method for method, _ in methods.most_common() if method), "")
+    cells = [[_shown(s[m], usual, ties) if m in s else {} for s in sets.values()] for m in metrics]
+    rows: list[tuple[str, str, list[dict[str, Any]], Mapping[str, Any]]]
     if turned:
-        cells, rows, heads = {(k, m): v for (m, k), v in cells.items()}, {k: k for k in sets}, words
-    n = {m: next(iter(sets.values())).get(m, {}) for m in names} if counts else {}
-    how = {m: w for m, w in METRICS.items() if w != ev.metric_name(m)} if counts and not hidden else {}
+        rows = [(k, "", [row[i] for row in cells], {}) for i, k in enumerate(sets)]
+    else:
+        explained = {m: what for m, what in METRICS.items() if counts and not hidden and what != ev.metric_name(m)}
+        n = [next(iter(sets.values())).get(m, {}) if counts else {} for m in metrics]
+        rows = list(zip(words, [explained.get(m, "") for m in metrics], cells, n, strict=True))
     return {
-        "title": title,
-        "cells": cells,
-        "rows": rows,
-        "heads": heads,
-        "usual": usual,
-        "ties": ties,
-        "hidden": hidden,
-        "n": n,
-        "how": how,
-    }
+        "title": title, "heads": words if turned else [k or "value" for k in sets], "rows": rows, "usual": usual,
+        "counts": counts, "ties": ties, "hidden": hidden,
+    }  # fmt: skip
 
 
 def _shown(e: Mapping[str, Any], usual: str, ties: bool) -> dict[str, Any]:

@@ -40,20 +40,20 @@ def opening(stamp: Any) -> str:
 
 
 def _leaks(c: Context) -> Fact:
+    people, same = c.audit.get("patients") or {}, c.audit.get("identical") or {}
+    held_out = {pair: n for pair, n in same.items() if not pair.startswith("train/")}
     if not c.audit:
         return Fact("unknown", "Leaks were not looked for", "no audit came with this run", "data")
     if c.audit.get("waived"):
         return Fact("bad", "Leaks were waived", f"because: {c.audit['waived']}", "data")
-    people, same = c.audit.get("patients") or {}, c.audit.get("identical") or {}
     if any(people.values()):
         return Fact("bad", "A patient is in two parts", _pairs(people), "data")
-    kept = {pair: n for pair, n in same.items() if n and not pair.startswith("train/")}
-    if kept:
-        return Fact("caution", "Identical images in two parts", _pairs(kept), "data")
-    if left := c.audit.get("left_out", 0):
+    if any(held_out.values()):
+        return Fact("caution", "Identical images in two parts", _pairs(held_out), "data")
+    left, why = c.audit.get("left_out", 0), "no identical image in two parts"
+    if left:
         why = f"{ev.counted(left)} with an identical copy in a held-out part left out of training"
-        return Fact("good", "No leak between the parts", why, "data")
-    return Fact("good", "No leak between the parts", "no identical image in two parts", "data")
+    return Fact("good", "No leak between the parts", why, "data")
 
 
 def _twins(c: Context) -> Fact | None:
@@ -62,19 +62,20 @@ def _twins(c: Context) -> Fact | None:
     if not any(twins.values()):
         return None
     clean, every = c.metrics.get("without_twins", {}).get(c.headline), c.metrics.get(c.part, {}).get(c.headline)
-    name = ev.metric_name(c.headline)
-    more = f"; {name} without them {ev.estimate(clean)}, with them {ev.estimate(every)}" if clean and every else ""
-    return Fact("caution", "Nearly identical images in two parts", f"{_pairs(twins)}{more}", "data")
+    name, more = ev.metric_name(c.headline), ""
+    if clean and every:
+        more = f"; {name} without them {ev.estimate(clean)}, with them {ev.estimate(every)}"
+    return Fact("caution", "Nearly identical images in two parts", _pairs(twins) + more, "data")
 
 
 def _patients(c: Context) -> Fact:
-    if c.audit.get("patients_known", bool(c.patients)):
-        why = "each is in one part only, and intervals draw whole patients"
-        whole = not any((c.audit.get("patients") or {}).values())
-        return Fact("good", "Patients are kept whole", why, "data") if whole else Fact(
-            "caution", "Patients are known", "intervals draw whole patients", "data")  # fmt: skip
-    why = "images of one patient may lie in two parts, and intervals may be too narrow"
-    return Fact("caution", "Patients are unknown", why, "data")
+    if not c.audit.get("patients_known", bool(c.patients)):
+        why = "images of one patient may lie in two parts, and intervals may be too narrow"
+        return Fact("caution", "Patients are unknown", why, "data")
+    if any((c.audit.get("patients") or {}).values()):
+        return Fact("caution", "Patients are known", "intervals draw whole patients", "data")
+    why = "each is in one part only, and intervals draw whole patients"
+    return Fact("good", "Patients are kept whole", why, "data")
 
 
 def _opened(c: Context) -> Fact:
@@ -89,21 +90,19 @@ def _opened(c: Context) -> Fact:
 
 
 def _better(c: Context) -> Fact:
-    found = ev.against(c)
-    if found is None:
-        return Fact("unknown", "No baseline was scored", "it is unknown how much of the result is easy", "numbers")
-    how, who, by = found
+    how, who, by = ev.against(c) or ("", "", "")
     state, what, why = {
+        "": ("unknown", "No baseline was scored", "it is unknown how much of the result is easy"),
         "better": ("good", "Better than its baselines", f"{by} ahead of {who}"),
         "tie": ("caution", "Not shown to be better than a baseline", f"a tie with {who}: the difference is {by}"),
         "worse": ("bad", "Worse than a baseline", f"{by} behind {who}"),
     }[how]
-    return Fact(state, what, f"{why} in {ev.metric_name(c.headline)}, on the same rows", "numbers")
+    return Fact(state, what, f"{why} in {ev.metric_name(c.headline)}, on the same rows" if how else why, "numbers")
 
 
 def _calibrated(c: Context) -> Fact | None:
-    e = c.metrics.get(c.part, {}).get("ece")
-    if not e or e.get("value") is None:
+    e = c.metrics.get(c.part, {}).get("ece", {})
+    if e.get("value") is None:
         return None
     why = f"they miss the share that comes true by {ev.estimate(e)} on average"
     if e["value"] <= CALIBRATED:
@@ -112,12 +111,11 @@ def _calibrated(c: Context) -> Fact | None:
 
 
 def _subgroups(c: Context) -> Fact:
-    known = {g: m[c.headline] for g, m in (c.metrics.get("subgroups") or {}).items() if m.get(c.headline)}
+    known = {g: m.get(c.headline, {}) for g, m in (c.metrics.get("subgroups") or {}).items()}
     known = {g: e for g, e in known.items() if e.get("value") is not None}
     if not known:
-        return Fact(
-            "unknown", "Subgroups were not compared", "how it does by age, sex or scanner is not known", "numbers"
-        )
+        why = "how it does by age, sex or scanner is not known"
+        return Fact("unknown", "Subgroups were not compared", why, "numbers")
     worst = (max if c.headline in LESS_IS_BETTER else min)(known, key=lambda g: known[g]["value"])
     why = f"worst: {worst}, {ev.metric_name(c.headline)} {ev.estimate(known[worst])}"
     return Fact("good", f"{len(known)} subgroups compared", why, "numbers")
@@ -131,9 +129,5 @@ def _seeds(c: Context) -> Fact:
 
 def _pairs(counts: Mapping[str, int]) -> str:
     """Counts by pair of parts in words."""
-    words = []
-    for pair, n in counts.items():
-        first, _, second = (ev.PARTS.get(p, p) for p in pair.partition("/"))
-        if n:
-            words.append(f"{number(n)} images of {second} with a partner in {first}")
-    return ", ".join(words)
+    places = {pair: [ev.PARTS.get(part, part) for part in pair.split("/")] for pair, n in counts.items() if n}
+    return ", ".join(f"{number(counts[k])} images of {b} with a partner in {a}" for k, (a, b) in places.items())

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -32,49 +31,25 @@ def some(rows: Rows) -> Rows:
     return [rows[i] for i in np.sort(chosen)]
 
 
-@dataclass(frozen=True)
-class Grid:
-    """How a baseline sees images: channels, the range of values, the grid of `features`. Learned from training rows."""
+class Measured:
+    """What the baselines see of rows, by baseline, one row a sample: `linear`, and `features` for 2D. Reads each row once.
 
-    channels: int
-    low: float
-    high: float
-    size: tuple[int, ...]
+    linear: the area mean on 14 x 14 (2D) or 8 x 8 x 8 (3D) pixels, fewer where images are smaller; vectors as they are.
+    Shape and range of the values are learned from at most 500 training rows: the commonest shape, axes from 16 to 64; bytes
+    range from 0 to 255, other values as seen.
+    """
 
-    @classmethod
-    def learn(cls, rows: Rows) -> "Grid":
-        """From at most 500 rows: the commonest shape, axes from 16 to 64; bytes range from 0 to 255, other values as seen."""
+    def __init__(self, rows: Rows) -> None:
         shapes, ends, types = [], [], set()
         for row in rows[:: len(rows) // 500 + 1]:
             a = row["x"].read()
             shapes.append(a.shape)
             ends += [float(a.min()), float(a.max())]
             types.add(a.dtype)
-        shape = max(sorted(set(shapes)), key=shapes.count)
-        low, high = (0.0, 255.0) if types == {np.dtype(np.uint8)} else (min(ends), max(ends))
-        return cls(shape[0], low, max(high, low + 1e-6), tuple(min(max(s, 16), 64) for s in shape[1:]))
-
-    def images(self, rows: Rows) -> np.ndarray:
-        """Their images (n, C, *size) in [0, 1], by area means; where channels differ, their mean."""
-        out = np.empty((len(rows), self.channels, *self.size), np.float32)
-        for i, row in enumerate(rows):
-            a = row["x"].read()
-            if a.shape[1:] != self.size:
-                a = F.interpolate(torch.from_numpy(a.astype(np.float32))[None], self.size, mode="area")[0].numpy()
-            out[i] = a if len(a) == self.channels else a.mean(0)
-        scaled: np.ndarray = np.clip((out - self.low) / (self.high - self.low), 0, 1)
-        return scaled
-
-
-class Measured:
-    """What the baselines see of rows, by baseline, one row a sample: `linear`, and `features` for 2D. Reads each row once.
-
-    linear: the area mean on 14 x 14 (2D) or 8 x 8 x 8 (3D) pixels, fewer where images are smaller; vectors as they are.
-    """
-
-    def __init__(self, rows: Rows) -> None:
-        self.dims = rows[0]["x"].read().ndim - 1
-        self.grid = Grid.learn(rows) if self.dims else None
+        self.channels, *size = max(sorted(set(shapes)), key=shapes.count)
+        self.size = tuple(min(max(s, 16), 64) for s in size)
+        self.low, high = (0.0, 255.0) if types == {np.dtype(np.uint8)} else (min(ends), max(ends))
+        self.scale = max(high - self.low, 1e-6)
         self._rows: Rows = []
         self._inputs: Inputs = {}
 
@@ -85,16 +60,25 @@ class Measured:
         return self._inputs
 
     def _measure(self, rows: Rows) -> Inputs:
-        if self.grid is None:
+        if not self.size:
             return {"linear": np.stack([r["x"].read() for r in rows]).astype(np.float64)}
-        small = tuple(min(SMALL[self.dims], s) for s in self.grid.size)
-        out: dict[str, list[np.ndarray]] = {"linear": [], "features": []} if self.dims == 2 else {"linear": []}
+        small = tuple(min(SMALL[len(self.size)], s) for s in self.size)
+        out: dict[str, list[np.ndarray]] = {"linear": [], "features": []} if len(self.size) == 2 else {"linear": []}
         for start in range(0, len(rows), 256):
-            images = self.grid.images(rows[start : start + 256])  # (n, C, *size)
+            images = np.stack([self._image(r["x"].read()) for r in rows[start : start + 256]])  # (n, C, *size)
             out["linear"].append(F.interpolate(torch.from_numpy(images), small, mode="area").flatten(1).numpy())
-            if self.dims == 2:
+            if "features" in out:
                 out["features"].append(features(images))
         return {name: np.concatenate(parts).astype(np.float64) for name, parts in out.items()}
+
+    def _image(self, a: np.ndarray) -> np.ndarray:
+        """An image (C, *size) in [0, 1], by area means; where the channels are others, their mean in each."""
+        a = a.astype(np.float32)
+        if a.shape[1:] != self.size:
+            a = F.interpolate(torch.from_numpy(a)[None], self.size, mode="area")[0].numpy()
+        if len(a) != self.channels:
+            a = np.repeat(a.mean(0, keepdims=True), self.channels, 0)
+        return np.asarray(np.clip((a - self.low) / self.scale, 0, 1), np.float32)
 
 
 def standardised(x: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

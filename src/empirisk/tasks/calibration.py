@@ -17,13 +17,10 @@ WIDEST = 20.0
 def wanted(at: str) -> tuple[str, float]:
     """The operating point that `at` asks for, as its measure and the least value of it.
 
+    `Wrong` (exit 2) for anything but sensitivity=S or specificity=S with 0 < S <= 1.
+
     >>> wanted("sensitivity=.95")
     ('sensitivity', 0.95)
-
-    Raises
-    ------
-    Wrong
-        exit 2 for anything but sensitivity=S or specificity=S with 0 < S <= 1.
     """
     measure, _, text = at.partition("=")
     try:
@@ -31,9 +28,8 @@ def wanted(at: str) -> tuple[str, float]:
     except ValueError:
         value = 0.0
     if measure.strip() not in {"sensitivity", "specificity"} or not 0 < value <= 1:
-        raise Wrong(
-            f'--at "{at}" is no operating point', remedy="give sensitivity=.95 or specificity=.9, above 0 and at most 1"
-        )
+        remedy = "give sensitivity=.95 or specificity=.9, above 0 and at most 1"
+        raise Wrong(f'--at "{at}" is no operating point', remedy=remedy)
     return measure.strip(), value
 
 
@@ -51,13 +47,12 @@ def operating_point(p: np.ndarray, y: np.ndarray, at: str | None) -> float:
     positives, negatives = np.bincount(index[y], minlength=len(level)), np.bincount(index[~y], minlength=len(level))
     sensitivity = 1 - np.concatenate([[0], np.cumsum(positives)]) / positives.sum()  # at "positive from level i on"
     specificity = np.concatenate([[0], np.cumsum(negatives)]) / negatives.sum()  # (levels + 1,)
-    if at is None:
-        best = int(np.argmax(sensitivity + specificity))
-    else:
+    good = sensitivity + specificity
+    if at is not None:
         measure, least = wanted(at)
-        kept = sensitivity if measure == "sensitivity" else specificity
-        other = specificity if measure == "sensitivity" else sensitivity
-        best = int(np.argmax(np.where(kept >= least - 1e-12, other, -1)))
+        kept, other = (sensitivity, specificity) if measure == "sensitivity" else (specificity, sensitivity)
+        good = np.where(kept >= least - 1e-12, other, -1)
+    best = int(np.argmax(good))
     if best == 0:
         return float(level[0])
     if best == len(level):
@@ -105,6 +100,5 @@ def seen(model: nn.Module, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
         pairs = [(model(x).float().cpu(), y.cpu()) for x, y in batches]
     finally:
         model.train(training)
-    if not pairs:
-        return torch.zeros(0, 1), torch.zeros(0, dtype=torch.long)
+    pairs = pairs or [(torch.zeros(0, 1), torch.zeros(0, dtype=torch.long))]
     return torch.cat([z for z, _ in pairs]), torch.cat([y for _, y in pairs])

@@ -27,71 +27,44 @@ def of_classes(
     for i in order:
         k = int(label[i])
         true = names[k] if multi else names[int(y[i].argmax())]
-        said = (
-            f"{'called' if chosen[i, k] else 'missed'} {names[k]} {number(float(p[i, k]))}"
-            if multi
-            else f"said {names[k]} {number(float(p[i, k]))}"
-        )
-        words.append((true, (said, f"truth: {'not ' if multi and not y[i, k] else ''}{true}", str(rows[i]["id"]))))
+        how = "said" if not multi else "called" if chosen[i, k] else "missed"
+        truth = f"truth: {'not ' if multi and not y[i, k] else ''}{true}"
+        words.append((true, f"{how} {names[k]} {number(float(p[i, k]))}", truth))
     total = int((y != chosen).any(1).sum())
-    return _tiles(
-        experiment,
-        [rows[i] for i in order],
-        [int(label[i]) for i in order],
-        words,
-        "The surest mistakes",
-        f"{len(order)} of {total} mistakes on {len(rows)} rows, those it was surest of.",
-    )
+    text = f"{len(order)} of {total} mistakes on {len(rows)} rows, those it was surest of."
+    return _tiles(experiment, [rows[i] for i in order], label[order], words, "The surest mistakes", text)
 
 
 def of_numbers(experiment: Experiment, rows: Rows, y: np.ndarray, f: np.ndarray) -> Figure:
     """The answers furthest from the truth."""
     order = [int(i) for i in np.argsort(-np.abs(f - y), kind="stable")[:SHOWN]]
     words = [
-        ("answer too high" if f[i] > y[i] else "answer too low", (f"off by {number(float(f[i] - y[i]))}", f"truth {number(float(y[i]))}, answer {number(float(f[i]))}", str(rows[i]["id"])))
+        ("answer too high" if f[i] > y[i] else "answer too low", f"off by {number(f[i] - y[i])}", f"truth {number(y[i])}, answer {number(f[i])}")
         for i in order
     ]  # fmt: skip
-    return _tiles(
-        experiment,
-        [rows[i] for i in order],
-        [0] * len(order),
-        words,
-        "The worst answers",
-        f"The {len(order)} furthest from the truth, of {len(rows)}.",
-    )
+    text = f"The {len(order)} furthest from the truth, of {len(rows)}."
+    return _tiles(experiment, [rows[i] for i in order], np.zeros(len(order), int), words, "The worst answers", text)
 
 
 def _tiles(
-    experiment: Experiment,
-    rows: Rows,
-    index: list[int],
-    words: Sequence[tuple[str, tuple[str, ...]]],
-    title: str,
-    text: str,
+    experiment: Experiment, rows: Rows, index: np.ndarray, words: Sequence[tuple[str, str, str]], title: str, text: str
 ) -> Figure:
-    """Tiles of image and Grad-CAM of the answer given; vectors have words alone."""
+    """Tiles of image and Grad-CAM of the answer given, each with its (group, answer, truth); vectors have words alone."""
     pictures: list[tuple[tuple[str, str], ...]] = [()] * len(rows)
     x = experiment.data.x(rows) if rows else torch.empty(0)
     if rows and x.ndim > 2:
         device = next(iter(experiment.model.parameters()), x).device
-        heat = saliency.grad_cam(experiment.model, x.to(device), index).cpu().numpy()
-        images = x.numpy()
+        heat = saliency.grad_cam(experiment.model, x.to(device), torch.from_numpy(index)).cpu().numpy()
         slices = " Of each volume the middle slice." if x.ndim == 5 else ""
         text += f" Left the image, right where the model looked for that answer (Grad-CAM): yellow counts most.{slices}"
         pictures = [
-            ((picture(images[i]), f"Image: {', '.join(w)}"), (picture(images[i], heat[i]), "Where the model looked"))
-            for i, (_, w) in enumerate(words)
+            ((picture(image), f"Image: {said}, {truth}"), (picture(image, map_), "Where the model looked"))
+            for image, map_, (_, said, truth) in zip(x.numpy(), heat, words, strict=True)
         ]
-    items = [Tile(pair, lines, group) for pair, (group, lines) in zip(pictures, words, strict=True)]
-    table = tuple((w[-1], *w[:-1]) for _, w in words)
-    columns = ("id", "answer", "truth") if table else ()
-    return Figure(
-        "worst",
-        title,
-        tiles(items, kind="pairs") if items else "<p>No mistake was made.</p>",
-        text,
-        "mistakes",
-        columns,
-        table,
-        wide=True,
-    )
+    table = tuple((str(row["id"]), said, truth) for row, (_, said, truth) in zip(rows, words, strict=True))
+    items = [
+        Tile(pair, (said, truth, name), group)
+        for pair, (name, said, truth), (group, *_) in zip(pictures, table, words, strict=True)
+    ]
+    svg = tiles(items, kind="pairs") if items else "<p>No mistake was made.</p>"
+    return Figure("worst", title, svg, text, "mistakes", ("id", "answer", "truth") if table else (), table, wide=True)

@@ -1,44 +1,38 @@
 """Two runs over the same rows: the paired difference, an interval across 0 is a tie."""
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from cyclopts import Parameter
 
 from empirisk import runtime
 from empirisk.errors import Wrong
 from empirisk.estimate import Difference, Estimate, Statistic, values
 from empirisk.experiment import Experiment, Rows
 from empirisk.files import read_csv
+from empirisk.verbs.flags import Device, Json, Trained
 from empirisk.verbs.run import Run, answer, judge, load, recorded
 from empirisk.verbs.say import Say, interval
 
-
-def paired(e: Experiment, rows: Rows, a: dict[str, Statistic], b: dict[str, Statistic]) -> dict[str, Estimate]:
-    """a - b for every score that both have."""
-    return judge(e, rows, {k: Difference(a[k], b[k]) for k in a if k in b and "/" not in k})
+Found = dict[str, dict[str, Estimate]]
+"""first, second, difference -> score -> its estimate."""
 
 
-def on_validation(a: Experiment, b: Experiment, device: torch.device) -> dict[str, Any]:
-    """Scores of both and their differences on the validation rows that both hold out.
+def paired(e: Experiment, rows: Rows, a: dict[str, Statistic], b: dict[str, Statistic]) -> Found:
+    """Scores of both and a - b for every score that both have."""
+    common = {k: Difference(a[k], b[k]) for k in a if k in b and "/" not in k}
+    return {"first": judge(e, rows, a), "second": judge(e, rows, b), "difference": judge(e, rows, common)}
 
-    Raises
-    ------
-    Wrong
-        exit 2 if the runs were validated on other rows.
-    """
-    rows, others = a.data.rows("val"), b.data.rows("val")
-    contents = [{r["id"]: e.data.prepared().hashes[r["id"]] for r in some} for e, some in ((a, rows), (b, others))]
-    if contents[0] != contents[1]:
-        raise Wrong(
-            "the two runs were validated on other rows", remedy="train both on the same data with the same --split-seed"
-        )
-    place = {r["id"]: r for r in others}
-    s, t = (
-        a.task.score(rows, answer(a, rows, device)),
-        b.task.score(rows, answer(b, [place[r["id"]] for r in rows], device)),
-    )
-    return {"first": judge(a, rows, s), "second": judge(b, rows, t), "difference": paired(a, rows, s, t)}
+
+def on_validation(a: Experiment, b: Experiment, device: torch.device) -> Found:
+    """On the validation rows that both hold out; `Wrong` (exit 2) if they were validated on other rows."""
+    rows, others = a.data.rows("val"), {r["id"]: r for r in b.data.rows("val")}
+    if {r["id"]: a.data.prepared().hashes[r["id"]] for r in rows} != {i: b.data.prepared().hashes[i] for i in others}:
+        remedy = "train both on the same data with the same --split-seed"
+        raise Wrong("the two runs were validated on other rows", remedy=remedy)
+    theirs = answer(b, [others[r["id"]] for r in rows], device)
+    return paired(a, rows, a.task.score(rows, answer(a, rows, device)), b.task.score(rows, theirs))
 
 
 def stored(run: Run, e: Experiment) -> tuple[Rows, dict[str, Statistic]] | None:
@@ -51,9 +45,8 @@ def stored(run: Run, e: Experiment) -> tuple[Rows, dict[str, Statistic]] | None:
     read = [kind.read(c) for c in cells]
     rows = [{"id": c["id"], "patient": c["patient"] or None} | row for c, (row, _) in zip(cells, read, strict=True)]
     scores, before = e.task.score(rows, [said for _, said in read]), run.folder.metrics().get("test", {})
-    now = values(scores, len(rows))
-    same = [k for k in scores if k in before and close(now[k], before[k]["value"])]  # a threshold is not in the table
-    return rows, {k: scores[k] for k in same}
+    now = values(scores, len(rows))  # a threshold is not in the table
+    return rows, {k: s for k, s in scores.items() if k in before and close(now[k], before[k]["value"])}
 
 
 def close(a: float | None, b: float | None) -> bool:
@@ -61,33 +54,25 @@ def close(a: float | None, b: float | None) -> bool:
     return a == b if a is None or b is None else math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-5)
 
 
-def compared(first: Run, second: Run, device: torch.device) -> dict[str, dict[str, dict[str, Estimate]]]:
-    """By part: scores of the first, of the second, and first minus second."""
+def compared(first: Run, second: Run, device: torch.device) -> dict[str, Found]:
+    """What was found, by part."""
     a, b = first.experiment(), second.experiment()
     if type(a.data.kind) is not type(b.data.kind):
         raise Wrong(f"{first.path} is {a.name}, {second.path} is {b.name}", remedy="compare runs of one experiment")
     found = {"val": on_validation(a, b, device)}
     s, t = stored(first, a), stored(second, b)
     if s and t and [r["id"] for r in s[0]] == [r["id"] for r in t[0]]:
-        found["test"] = {"first": judge(a, *s), "second": judge(b, *t), "difference": paired(a, *s, t[1])}
+        found["test"] = paired(a, s[0], s[1], t[1])
     return found
 
 
-def compare(first: str, second: str, *, device: str = "auto", json: bool = False) -> None:
+def compare(
+    first: Trained, second: Annotated[str, Parameter(help="folder of another run on the same data")], *,
+    device: Device = "auto", json: Json = False,
+) -> None:  # fmt: skip
     """Compare two runs by paired differences on validation, and on test where both were tested.
 
     Example: empirisk compare runs/a runs/b
-
-    Parameters
-    ----------
-    first
-        folder of a run.
-    second
-        folder of another run on the same data.
-    device
-        auto, cpu, cuda or mps.
-    json
-        one JSON document on stdout.
     """
     say = Say(as_json=json)
     a, b = load(first), load(second)

@@ -1,5 +1,6 @@
 """What was understood of some data, what is odd, and the next command."""
 
+import shlex
 from pathlib import Path
 
 from empirisk import report as pages
@@ -14,16 +15,26 @@ from empirisk.report import drawn
 from empirisk.verbs.say import Say
 from empirisk.verbs.words import counts
 
+MOST = 40
+"""Classes whose rows are told on the terminal."""
+TASKS = {"target": "regression", "label": "classification", "mask": "segmentation", "boxes": "detection"}
+"""What rows hold -> the experiment that learns it; the first that some row holds."""
 
-def next_command(data: str, table: Table) -> str:
-    """The command that trains on this table."""
-    labels = any(r.get("label") is not None for r in table.rows)
-    return f"empirisk train {'classification' if labels else 'regression'} {data}"
+
+def next_command(data: str, table: Table, columns: Columns = Columns()) -> str:
+    """The command that trains on this table, with the flags that were given; a number is learned where nothing else is there."""
+    held = [k for k in TASKS if any(r.get(k) is not None for r in table.rows)]
+    if not held and table.form == "DICOM tree":
+        return f"empirisk data {data} --labels TABLE.csv --join StudyInstanceUID"
+    wanted = next((k for k in held if k != "target" or columns.target), "target")
+    flags = [f" --{k} {shlex.quote(v)}" for k, v in vars(columns).items() if v and isinstance(v, str)]
+    return f"empirisk train {TASKS[wanted]} {data}{''.join(flags)}"
 
 
 def data(
     data: str, *, image: str | None = None, label: str | None = None, target: str | None = None, patient: str | None = None,
-    split: str | None = None, skip_bad: int = 0, out: str | None = None, json: bool = False,
+    split: str | None = None, series: str | None = None, labels: str | None = None, join: str | None = None, skip_bad: int = 0,
+    out: str | None = None, json: bool = False,
 ) -> None:  # fmt: skip
     """Say what a data set holds, what is odd, and the command to type next; writes a page of its images.
 
@@ -43,6 +54,12 @@ def data(
         column of the patient, or for folders a pattern; none: no grouping.
     split
         column of train, val or test.
+    series
+        of a DICOM tree: series number, modality, or words of the description.
+    labels
+        table of the labels of a DICOM tree.
+    join
+        DICOM tag by which that table is joined.
     skip_bad
         unreadable pictures to leave out at most.
     out
@@ -51,7 +68,9 @@ def data(
         one JSON document on stdout.
     """
     say = Say(as_json=json)
-    columns = Columns(image=image, label=label, target=target, patient=patient, split=split)
+    columns = Columns(
+        image=image, label=label, target=target, patient=patient, split=split, series=series, labels=labels, join=join
+    )
     table = read_table(data, columns, skip_bad=skip_bad)
     say("Understood", f"{table.name}: {table.form}, {len(table.rows):,} rows")
     for what, found, flag in table.understood:
@@ -64,13 +83,9 @@ def data(
     n = counts(rows)
     say("Split", "given" if table.split_given else "drawn, by patient" if table.patients_known else "drawn", "--split")
     for part, some in n.items():
-        say(
-            "",
-            [
-                f"{part} {sum(r['part'] == part for r in rows):,}:",
-                *(f"{k} {v:,}" for k, v in some.items() if k != "rows"),
-            ],
-        )
+        classes = [f"{k} {v:,}" for k, v in some.items() if k != "rows"]
+        more = [f"and {len(classes) - MOST:,} more classes"] if len(classes) > MOST else []
+        say("", [f"{part} {sum(r['part'] == part for r in rows):,}{':' if classes else ''}", *classes[:MOST], *more])
     if any(leaks.identical.values()):
         odd.append(f"identical images in two splits: {listed([f'{p} {c}' for p, c in leaks.identical.items() if c])}")
     if any(leaks.twins.values()):
@@ -98,6 +113,6 @@ def data(
         page = folder / "report.html"
         write(page, pages.look(table.name, about, n, odd, figures))
         say("Look", str(page))
-    say("Next", next_command(data, table))
+    say("Next", next_command(data, table, columns))
     say.document({"name": table.name, "form": table.form, "rows": len(table.rows), "n": n, "odd": odd, "audit": leaks.json(),
-                  "page": str(page) if page else None, "next": next_command(data, table)})  # fmt: skip
+                  "page": str(page) if page else None, "next": next_command(data, table, columns)})  # fmt: skip

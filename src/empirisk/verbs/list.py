@@ -8,7 +8,7 @@ from empirisk.errors import Wrong, shown
 from empirisk.experiments import EXPERIMENTS
 from empirisk.folder import RunFolder
 from empirisk.metrics import LESS_IS_BETTER, METRICS
-from empirisk.models import list_models
+from empirisk.models import list_models, sizes
 from empirisk.verbs.say import Say, short
 
 
@@ -63,7 +63,7 @@ def list_(
         lines = {"experiments": EXPERIMENTS, "models": list_models(), "metrics": METRICS, "datasets": NAMES}[what]
         for name, line in lines.items():
             say.out(f"{name:<20}{line}")
-        say.document(lines)
+        say.document(sizes() if json and what == "models" else lines)
         return
     rows = runs(Path(root))
     if not rows:

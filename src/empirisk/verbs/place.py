@@ -1,5 +1,6 @@
 """Where a run goes, and whether it is there already."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +19,22 @@ def usual(name: str, arguments: dict[str, Any]) -> Path:
 def place(name: str, arguments: dict[str, Any], out: str | Path | None) -> tuple[RunFolder, bool]:
     """The run's folder, and whether this very run is in it.
 
-    Without `out`: runs/<stem of data>, or the next free name if other arguments were used there.
-
-    Raises
-    ------
-    Wrong
-        exit 2 if `out` holds a run of other arguments; names them.
+    Without `out`: runs/<stem of data>, or the next free name if other arguments were used there; an `out` that holds a run of
+    other arguments, or what is no run, is `Wrong` (exit 2).
     """
-    if out is not None:
-        folder = RunFolder(Path(out))
-        if not folder.exists():
-            if folder.path.exists() and (
-                not folder.path.is_dir() or any(not p.name.startswith(".") for p in folder.path.iterdir())
-            ):
-                raise Wrong(f"{folder.path} is there and is no run", remedy="give another --out")
-            return folder, False
-        differing = differs(folder, name, arguments)
-        if differing:
-            raise Wrong(
-                f"{folder.path} holds a run of other arguments", where=listed(differing, 5),
-                remedy="give another --out, or the same arguments to go on",
-            )  # fmt: skip
-        return folder, True
-    first = usual(name, arguments)
-    folder, number = RunFolder(first), 1
-    while folder.exists() and differs(folder, name, arguments):
-        number += 1
-        folder = RunFolder(first.with_name(f"{first.name}-{number}"))
+    if out is None:
+        first = usual(name, arguments)
+        names = itertools.chain([first.name], (f"{first.name}-{n}" for n in itertools.count(2)))
+        folder = next(f for f in (RunFolder(first.with_name(n)) for n in names) if not differs(f, name, arguments))
+        return folder, folder.exists()
+    folder = RunFolder(Path(out))
+    here = folder.path
+    if differing := differs(folder, name, arguments):
+        remedy = "give another --out, or the same arguments to go on"
+        raise Wrong(f"{here} holds a run of other arguments", where=listed(differing, 5), remedy=remedy)
+    taken = any(not p.name.startswith(".") for p in here.iterdir()) if here.is_dir() else here.exists()
+    if taken and not folder.exists():
+        raise Wrong(f"{here} is there and is no run", remedy="give another --out")
     return folder, folder.exists()
 
 
@@ -54,7 +44,9 @@ def finished(folder: RunFolder) -> bool:
 
 
 def differs(folder: RunFolder, name: str, arguments: dict[str, Any]) -> list[str]:
-    """The arguments in which a folder's run is another."""
+    """The arguments in which a folder's run is another; none where no run is."""
+    if not folder.exists():
+        return []
     run = folder.read()
     there = {"experiment": run.get("experiment")} | run.get("arguments", {})
     here = {"experiment": name} | arguments

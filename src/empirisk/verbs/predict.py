@@ -1,15 +1,17 @@
 """Answers for new images: needs the run folder and nothing else."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from cyclopts import Parameter
 
 from empirisk import runtime
 from empirisk.data.readers import Stored, Vector
 from empirisk.errors import Wrong, listed, shown
 from empirisk.experiment import Answer, Experiment, Rows
+from empirisk.verbs.flags import Device, Json, Trained
 from empirisk.verbs.run import Run, answer, joined, load
 from empirisk.verbs.say import Say, short
 
@@ -39,40 +41,26 @@ def rows_of(e: Experiment, given: list[Any]) -> Rows:
 
 def predicted(run: Run, given: list[Any], *, device: torch.device) -> tuple[Experiment, Rows, list[Answer]]:
     """The experiment, the rows and an answer for each."""
-    if not run.folder.weights.exists():
-        raise Wrong(
-            f"{run.path} has no weights yet", remedy="train it to its end first: the same train command goes on"
-        )
     e = run.experiment()
     rows = rows_of(e, given)
     return e, rows, answer(e, rows, device)
 
 
-def predict(run: str, /, *paths: str, device: str = "auto", json: bool = False) -> None:
+def predict(
+    run: Trained, /, *paths: Annotated[str, Parameter(help="pictures, folders, archives or tables")],
+    device: Device = "auto", json: Json = False,
+) -> None:  # fmt: skip
     """Answer for new images and write RUN/predictions/NAME.csv; the training data may be gone.
 
     Example: empirisk predict runs/photos new/*.png
-
-    Parameters
-    ----------
-    run
-        folder of a trained run.
-    paths
-        pictures, folders, archives or tables.
-    device
-        auto, cpu, cuda or mps.
-    json
-        one JSON document on stdout.
     """
     say = Say(as_json=json)
     if not paths:
         raise Wrong("no image is given", remedy="empirisk predict RUN PATH...")
     opened = load(run)
     e, rows, answers = predicted(opened, list(paths), device=runtime.device_named(device))
-    file = opened.write_predictions(e, rows, answers, joined(paths))
-    kind = e.data.kind
-    assert kind is not None
-    cells = [{"id": r["id"]} | kind.write(r, a, file.parent) for r, a in zip(rows, answers, strict=True)]
+    file, cells = opened.write_predictions(e, rows, answers, joined(paths))
+    cells = [{k: v for k, v in c.items() if k != "patient"} for c in cells]
     for c in cells[:SHOWN]:
         say.line(f"{shown(c['id'])}  {brief(c)}")
     if len(rows) > SHOWN:

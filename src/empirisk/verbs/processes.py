@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from empirisk import runtime
 from empirisk.errors import RUN, Wrong, listed
@@ -29,7 +30,7 @@ def die_with_parent() -> None:
 
 
 def spread(
-    e: Experiment, out: str | Path | None, *, device: str, workers: int, processes: int, fixed: dict[str, int], say: Say
+    e: Experiment, out: str | Path | None, *, device: str, workers: int, processes: int, fixed: dict[str, Any], say: Say
 ) -> Run:
     """Train `e` with so many processes; the arguments travel in run.json.
 

@@ -29,7 +29,7 @@ def made_of(e: Experiment, *, batch: int, precision: str, device: torch.device) 
         "experiment": e.name,
         "arguments": e.arguments,
         "learned": e.data.facts,
-        "parents": {},
+        "parents": e.parents,
         "data": {
             "name": table.name, "form": table.form, "source": table.source, "licence": table.licence,
             "patients_known": table.patients_known, "sha256": fingerprint(loaded.hashes), "n": counts(loaded.rows),

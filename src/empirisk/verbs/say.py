@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from empirisk import figures
 from empirisk.errors import shown
 from empirisk.estimate import Estimate
 
@@ -15,28 +16,18 @@ LABEL, FLAG = 12, 19
 """Width of the first column, and of the last."""
 
 
-def short(value: float | None, digits: int = 3) -> str:
-    """A number as the terminal shows it.
+def short(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """A number, and its interval where it has one, as the terminal shows it: as the report does, with a plain minus.
 
-    >>> short(0.9571), short(-0.5), short(12.3456), short(None)
-    ('.957', '-.500', '12.3', 'undefined')
+    >>> short(0.9571), short(-0.5, -0.6, -0.4), short(12.3456), short(None)
+    ('.957', '-.500 [-.600, -.400]', '12.3', 'undefined')
     """
-    if value is None:
-        return "undefined"
-    if abs(value) >= 10:
-        return f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
-    text = f"{value:.{digits}f}"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+    return figures.interval(value, low, high).replace("−", "-")
 
 
 def interval(e: Estimate) -> str:
     """value [low, high]; or undefined and why."""
-    return f"undefined ({e.reason})" if e.value is None else f"{short(e.value)} [{short(e.low)}, {short(e.high)}]"
-
-
-def wrapped(text: str, room: int) -> list[str]:
-    """Lines of at most `room` letters, a longer word unbroken."""
-    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    return f"undefined ({e.reason})" if e.value is None else short(e.value, e.low, e.high)
 
 
 def flowed(parts: Sequence[object], room: int) -> list[str]:
@@ -52,7 +43,7 @@ def flowed(parts: Sequence[object], room: int) -> list[str]:
         if len(joined) <= room:
             lines[-1] = joined
         else:
-            lines += wrapped(text, room)
+            lines += textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
     return [line for line in lines if line] or [""]
 
 
@@ -63,7 +54,6 @@ class Say:
         self.as_json, self.quiet = as_json, quiet
         self.stream = sys.stderr if as_json else sys.stdout
         self.moving: Any = None
-        self.task: Any = None
         self.last = 0.0
 
     def __call__(self, label: str, text: object, flag: str = "") -> None:
@@ -75,7 +65,7 @@ class Say:
             return
         width = max(60, min(100, shutil.get_terminal_size((80, 24)).columns))
         room = width - LABEL - FLAG if flag else width - LABEL
-        lines = flowed(text, room) if isinstance(text, (list, tuple)) else wrapped(shown(text, 4000), room)
+        lines = flowed(text if isinstance(text, (list, tuple)) else [text], room)
         if flag and len(lines) > 1 and len(whole := shown(text, 4000)) + 2 + len(flag) <= width - LABEL:
             lines = [f"{whole:<{width - LABEL - len(flag)}}{flag}"]
         elif flag:
@@ -118,21 +108,18 @@ class Say:
         if self.moving is None:
             self.start()
         left = (now - began) * (steps - step) / max(1, step)
-        text = f"{said}  {int(left) // 60}:{int(left) % 60:02d} left"
-        self.moving.update(self.task, completed=step, total=steps, epoch=f"{epoch + 1}/{epochs}", said=text)
+        text, at = f"{said}  {int(left) // 60}:{int(left) % 60:02d} left", f"{epoch + 1}/{epochs}"
+        self.moving.update(self.moving.task_ids[0], completed=step, total=steps, epoch=at, said=text)
 
     def start(self) -> None:
         """Begin the moving line."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        console = Console(file=self.stream)
-        self.moving = Progress(
-            TextColumn("epoch {task.fields[epoch]}"), BarColumn(None), TextColumn("{task.fields[said]}"),
-            console=console, transient=True, auto_refresh=False,
-        )  # fmt: skip
+        columns = TextColumn("epoch {task.fields[epoch]}"), BarColumn(None), TextColumn("{task.fields[said]}")
+        self.moving = Progress(*columns, console=Console(file=self.stream), transient=True, auto_refresh=False)
         self.moving.start()
-        self.task = self.moving.add_task("", total=1, epoch="", said="")
+        self.moving.add_task("", total=1, epoch="", said="")
 
     def end(self) -> None:
         """Take the moving line away."""

@@ -15,6 +15,8 @@ from empirisk.estimate import values
 from empirisk.experiment import Experiment, Rows
 from empirisk.experiments import rebuild
 from empirisk.folder import RunFolder
+from empirisk.models.transfer import first_kernels
+from empirisk.report import drawn
 from empirisk.verbs import words
 from empirisk.verbs.place import finished, place
 from empirisk.verbs.record import made_of, split_of
@@ -35,8 +37,8 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train(
-    e: Experiment, out: str | Path | None = None, *, device: str = "auto", workers: int = 0, processes: int = 1,
-    dry_run: bool = False, fixed: dict[str, int] | None = None, say: Say | None = None,
+    e: Experiment, out: str | Path | None = None, *, folds: int | None = None, device: str = "auto", workers: int = 0,
+    processes: int = 1, dry_run: bool = False, fixed: dict[str, Any] | None = None, say: Say | None = None,
 ) -> Run:  # fmt: skip
     """Train an experiment into a folder; the same call goes on where it was stopped, and says so when it is finished.
 
@@ -44,6 +46,8 @@ def train(
     ----------
     out
         run folder; None: runs/<name of the data>.
+    folds
+        also train K runs OUT/fold-1 .. fold-K that each hold out another share of the patients, and pool their answers.
     device
         auto, cpu, cuda, cuda:1 or mps.
     workers
@@ -53,7 +57,7 @@ def train(
     dry_run
         say what was understood and planned, and stop there.
     fixed
-        `steps` of the whole run and `threads` of each process, as an earlier one had them.
+        `steps` of the whole run, `threads` of each process and the found `lr`, as an earlier one had them.
 
     Raises
     ------
@@ -61,6 +65,10 @@ def train(
         exit 2 for wrong arguments, exit 3 if the run cannot go on.
     """
     say = say or Say()
+    if folds is not None and not dry_run:
+        from empirisk.verbs.folds import folded
+
+        return folded(e, out, folds, fixed=fixed, say=say, device=device, workers=workers, processes=processes)
     if processes > 1 and not dry_run:
         from empirisk.verbs.processes import spread
 
@@ -95,12 +103,13 @@ class Training:
 
     def __init__(
         self, e: Experiment, folder: RunFolder, device: torch.device, workers: int, say: Say, flag: runtime.Signals,
-        fixed: dict[str, int],
+        fixed: dict[str, Any],
     ) -> None:  # fmt: skip
         self.e, self.folder, self.device, self.workers = e, folder, device, workers
         self.say, self.flag = say, flag
         earlier = folder.read() if folder.exists() else {}
         self.steps = fixed.get("steps") or earlier.get("steps")
+        self.lr = fixed.get("lr") or earlier.get("lr") if e.recipe.lr == "find" else e.recipe.lr
         threads = fixed.get("threads") or earlier.get("threads")
         if threads in runtime.choices_of_threads(device):  # bytes depend on it
             torch.set_num_threads(threads)
@@ -119,6 +128,9 @@ class Training:
     def run(self, dry_run: bool) -> None:
         """All of it."""
         e = self.e
+        if e.begin:  # first: weights that do not fit are told before anything is written
+            e.begin(e.model)
+        self.kernels = first_kernels(e.model)
         words.understood(self.say, e)
         stream = e.data.stream(batch=self.batch, seed=e.recipe.seed, device=self.device, workers=self.workers)
         words.plan(self.say, e, epoch=len(stream), batch=self.batch, precision=self.precision, device=self.device)
@@ -127,8 +139,6 @@ class Training:
             return
         if self.chief:
             self.begin()
-        if e.begin:
-            e.begin(e.model)
         baselines = e.task.baseline(self.train_rows) if self.chief else {}
         if self.chief:
             words.baselines(self.say, e, self.val_rows, baselines)
@@ -161,7 +171,7 @@ class Training:
             self.folder.write(experiment=e.name, arguments=e.arguments, status="running")
             self.folder.split(split_of(e))
         known = {
-            "opened": list[str](), "stops": list[str](), "step": 0, "steps": self.steps,
+            "opened": list[str](), "stops": list[str](), "step": 0, "steps": self.steps, "lr": self.lr,
             "threads": torch.get_num_threads(),
         }  # fmt: skip
         self.folder.write(
@@ -183,21 +193,31 @@ class Training:
             row |= {k: v for k, v in found.items() if v is not None and "/" not in k}
         return row
 
+    def rate(self, stream: erm.Batches) -> float:
+        """The learning rate: the given one, or found once, before the first step."""
+        found = runtime.gather(self.lr)[0]
+        if found is None:
+            found = erm.rate_found(
+                self.e.model, stream, self.e.players, recipe=self.e.recipe, precision=self.precision, device=self.device
+            )
+            self.say("Rate", f"{found:g}, a tenth of where the risk was least in a range test", "--lr")
+        return float(found)
+
     def fit(self, stream: erm.Batches) -> erm.Fitted:
         """The loop, with its steps fixed before the first."""
-        e, recipe = self.e, self.e.recipe
-        assert recipe.lr is not None
+        e, recipe, lr = self.e, self.e.recipe, self.rate(stream)
         planned = runtime.gather(self.steps)[0]
         if planned is None and recipe.minutes:
             self.say("Budget", f"{recipe.minutes:g} min for the fit: timing its first steps")
             planned = erm.steps_within(
-                recipe.minutes * 60, e.model, stream, e.players, recipe=recipe, lr=recipe.lr, evaluate=self.evaluate,
+                recipe.minutes * 60, e.model, stream, e.players, recipe=recipe, lr=lr, evaluate=self.evaluate,
                 precision=self.precision, device=self.device,
             )  # fmt: skip
             self.say("", f"{planned:,} steps, with {words.threads()}")
         self.steps = planned or recipe.epochs_for(len(stream)) * len(stream)
         if self.chief:
-            self.folder.write(steps=self.steps, threads=torch.get_num_threads())
+            made = self.folder.read()["recipe"] | {"lr": lr}
+            self.folder.write(steps=self.steps, threads=torch.get_num_threads(), lr=lr, recipe=made)
         limit = recipe.minutes * 60 * 1.03 if recipe.minutes else math.inf
         epochs = math.ceil(self.steps / len(stream))
         began: list[float] = []
@@ -220,7 +240,7 @@ class Training:
                     )
 
         fitted = erm.fit(
-            e.model, stream, e.players, recipe=recipe, lr=recipe.lr, steps=self.steps, evaluate=self.evaluate,
+            e.model, stream, e.players, recipe=recipe, lr=lr, steps=self.steps, evaluate=self.evaluate,
             watch="val" if e.task.loss else None, precision=self.precision, device=self.device,
             checkpoints=self.folder.checkpoints, signals=self.flag, tell=tell, log=log, limit=limit,
         )  # fmt: skip
@@ -242,6 +262,9 @@ class Training:
         self.folder.write_metrics(val=recorded(scores), baseline=recorded(theirs), difference=recorded(differences))
         run = Run(self.folder.path, e.objects)
         run.write_predictions(e, self.val_rows, answers, "val")
+        if (after := first_kernels(e.model)) is not None and self.kernels is not None:
+            figure = drawn.filters(self.kernels.numpy(), after.numpy())
+            self.folder.write_figures("filters", [figure.to_dict()])
         stopped = bool(fitted and fitted.stopped)
         kept = {"epoch": fitted.kept.epoch, "why": fitted.why} if fitted else {"epoch": None, "why": "a closed form"}
         stops = self.folder.read().get("stops", []) + ([{"step": fitted.step}] if stopped and fitted else [])

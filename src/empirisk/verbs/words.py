@@ -11,7 +11,7 @@ from empirisk import models, runtime
 from empirisk.errors import listed
 from empirisk.estimate import Estimate, values
 from empirisk.experiment import Experiment, Rows
-from empirisk.metrics import LESS_IS_BETTER
+from empirisk.report.evidence import lead
 from empirisk.verbs.say import Say, interval, short
 
 ALWAYS = {"epoch", "step", "train", "val", "lr", "images_per_second", "memory_gib", "seconds"}
@@ -24,6 +24,7 @@ def understood(say: Say, e: Experiment) -> None:
     table = loaded.table
     assert table is not None
     grid = "x".join(str(s) for s in card.size) or f"{card.channels} columns"
+    grid = "own sizes" if e.data.plan else grid
     channels = f", {card.channels} channels" if card.channels > 1 and card.dims else ""
     say("Data", f"{table.name}: {table.form}, {len(loaded.rows):,} rows, {grid}{channels}")
     for what, found, flag in table.understood:
@@ -35,21 +36,16 @@ def understood(say: Say, e: Experiment) -> None:
 
 def odd_of(e: Experiment) -> list[str]:
     """What the audit and the split found."""
-    loaded = e.data.prepared()
-    lines = []
-    out = [r["id"] for r in loaded.rows if r.get("why")]
-    if out:
-        lines.append(f"{len(out)} training images are identical to a held-out one and are left out: {listed(out, 3)}")
-    found = e.data.facts.get("audit", {})
+    rows, added, found = e.data.prepared().rows, e.data.prepared().added, e.data.facts.get("audit", {})
+    out = [r["id"] for r in rows if r.get("why")]
     twins = {p: n - found["identical"][p] for p, n in found.get("twins", {}).items()}  # copies are left out
     near = [f"{n} of {pair.split('/')[1]}" for pair, n in twins.items() if n and pair.startswith("train")]
-    if near:
-        lines.append(f"near-twins of training images: {', '.join(near)}; numbers are given with and without them")
-    if loaded.added:
-        lines.append(
-            f"{len(loaded.added)} rows were added since the split was saved and are left out: {listed(loaded.added, 3)}"
-        )
-    return lines
+    lines = {
+        f"{len(out)} training images are identical to a held-out one and are left out: {listed(out, 3)}": out,
+        f"near-twins of training images: {', '.join(near)}; numbers are given with and without them": near,
+        f"{len(added)} rows were added since the split was saved and are left out: {listed(added, 3)}": added,
+    }
+    return [line for line, some in lines.items() if some]
 
 
 def counts(rows: Rows) -> dict[str, dict[str, int]]:
@@ -78,12 +74,17 @@ def plan(say: Say, e: Experiment, *, epoch: int, batch: int, precision: str, dev
     if name == "auto":
         name = models.usual(e.data.card().dims)
     say("", f"{name}, {sum(p.numel() for p in e.model.parameters()):,} parameters", "--model, --width")
+    for line, flag in e.data.plan.lines() if e.data.plan else []:
+        say("", line, flag)
     with_threads = f", {threads()}" if device.type == "cpu" else ""
     together = f", {runtime.world()} processes" if runtime.world() > 1 else ""
     say("", f"{precision} on {device}{with_threads}{together}", "--precision")
     recipe = e.recipe
     length = f"{recipe.minutes:g} min" if recipe.minutes else f"{recipe.epochs_for(epoch)} epochs of {epoch} steps"
-    say("", f"{length}, {batch} samples a step", "--epochs, --batch")
+    if e.players:
+        say("", f"{length}, {batch} samples a step", "--epochs, --batch")
+    else:
+        say("", "no steps: a closed form of all training rows")
 
 
 def baselines(say: Say, e: Experiment, rows: Rows, theirs: dict[str, Callable[[Rows], list[Any]]]) -> None:
@@ -120,11 +121,9 @@ def against(name: str, metric: str, d: Estimate) -> str:
     """A paired difference from a baseline, in words."""
     if d.value is None:
         return f"against {name}: undefined ({d.reason})"
-    if d.tie:
-        return f"a tie with {name}: {interval(d)} ({metric})"
-    better = (d.value > 0) != (metric in LESS_IS_BETTER)
-    low, high = sorted((abs(d.low or 0.0), abs(d.high or 0.0)))
-    return f"{'better' if better else 'worse'} than {name} by {short(abs(d.value))} [{short(low)}, {short(high)}] ({metric})"
+    how, by = lead(metric, d.json())
+    words = f"a tie with {name}: {by}" if how == "tie" else f"{how} than {name} by {by}"
+    return f"{words} ({metric})".replace("−", "-")
 
 
 def result(

@@ -1,0 +1,10 @@
+"""The flags that several verbs have, each with its line of help."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Source = Annotated[str, Parameter(help="a path or a built-in name")]
+Trained = Annotated[str, Parameter(help="folder of a trained run")]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps")]
+Json = Annotated[bool, Parameter(help="one JSON document on stdout")]
