@@ -51,7 +51,12 @@ def test_flags_python_call_and_run_json_are_one_signature(name, tiny):
     for p in call.values():
         assert line[p.name].default == p.default
         assert line[p.name].annotation.__origin__ == p.annotation
-    e = named(name)(str(tiny / "ordinal.npz"))
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if "data" in inspect.signature(named(name)).parameters])
+def test_arguments_are_kept_as_they_were_given(name, tiny):
+    call = inspect.signature(named(name)).parameters
+    e = named(name)("phantom:images=24,size=32" if name in {"segmentation", "detection"} else str(tiny / "ordinal.npz"))
     assert list(e.arguments) == list(call)
     assert {k: v for k, v in e.arguments.items() if k != "data"} == {
         k: p.default for k, p in call.items() if k != "data"

@@ -70,3 +70,18 @@ def test_an_answer_that_is_no_number_makes_a_metric_undefined(metric):
     y, f, w = sample(0)
     f[3] = np.nan
     assert np.isnan(metric(y, f)(w)).all()
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
+def test_pinball_equals_scikit_learn_and_coverage_is_a_share(level):
+    y, f, w = sample(0)
+    ours = numbers.pinball(y, f, level)(w)
+    assert ours == pytest.approx([sk.mean_pinball_loss(y, f, alpha=level, sample_weight=r) for r in w], abs=1e-10)
+    assert numbers.coverage(y, f)(w) == pytest.approx([np.average(y <= f, weights=r) for r in w])
+    constant = np.full(len(y), np.quantile(y, level))  # what the loss of a quantile makes least
+    one = np.ones((1, len(y)))
+    assert all(
+        numbers.pinball(y, constant, level)(one) <= numbers.pinball(y, constant + d, level)(one)
+        for d in (-3, -0.5, 0.5, 3)
+    )
+    assert numbers.coverage(y, constant)(one) == pytest.approx(level, abs=0.01)

@@ -61,3 +61,30 @@ def test_twins_stand_side_by_side_the_closest_first():
     assert figure.svg.count("<li") == drawn.PAIRS
     assert figure.svg.index("identical") < figure.svg.index("correlation .9900")
     assert drawn.twins([], images) == []
+
+
+def test_kernels_before_and_after_are_drawn_on_one_scale():
+    before = np.zeros((3, 1, 5, 5), np.float32)
+    before[0, 0, 2, 2] = 1
+    figure = drawn.filters(before, before + 0.5 * (before > 0))
+    assert figure.section == "training"
+    assert figure.svg.count("<img") == 6
+    assert "moved by .500 of their length. 3 of 3" in figure.text
+    assert drawn.filters(np.ones((40, 3, 2, 3, 3)), np.zeros((40, 3, 2, 3, 3))).svg.count("<img") == 48
+
+
+def test_masks_or_boxes_are_outlined_where_there_is_no_class():
+    from empirisk.data.rows import Box
+
+    size = (8, 8)
+    mask = np.zeros(size, np.uint8)
+    mask[2:4, 2:6], mask[6, 6] = 1, 3
+    row = rows(1)[0] | {"mask": type("M", (), {"read": lambda self: mask})()}
+    found = drawn.outlines(row, size, [])
+    assert [int(a.sum()) for a, _ in found] == [8, 1]
+    assert [ink for _, ink in found] == [drawn.COLOURS[0], drawn.COLOURS[2]]
+    boxes = {"boxes": (Box("b", (1, 2, 4, 3)), Box("a", (0, 0, 0.2, 0.2)))}
+    found = drawn.outlines(boxes, size, ["a", "b"])
+    assert [int(a.sum()) for a, _ in found] == [3, 1]
+    assert found[0][0][2, 1:4].all()
+    assert drawn.outlines({}, size, []) == []

@@ -1,0 +1,173 @@
+"""Every experiment of the list through the same checks, on phantoms: what holds for one holds for all, without exceptions."""
+
+import inspect
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from empirisk import erm
+from empirisk.data import embedded, phantom
+from empirisk.erm.run import Run as Moving
+from empirisk.experiments import EXPERIMENTS, named
+from empirisk.metrics import LESS_IS_BETTER
+from empirisk.verbs.run import load
+
+sys.path.insert(0, str(Path(__file__).parent / "faults"))
+from running import killed, same, whole
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Try:
+    """How an experiment is tried: what it is given, the flags of a short run, and data that it must refuse."""
+
+    given: tuple[str, ...]
+    flags: tuple[str, ...]
+    wrong: tuple[str, ...]
+    new: str = "picture"
+
+
+PHANTOM = "phantom:images=240,size=32"
+TRIES = {
+    "classification": Try((PHANTOM,), ("--width", "8", "--epochs", "12"), ("curve",)),
+    "regression": Try((PHANTOM,), ("--width", "8", "--epochs", "12"), ("breast-cancer",)),
+    "regression polynomial": Try(("curve",), ("--model", "polynomial", "--degree", "3"), (PHANTOM,), new="table"),
+    "segmentation": Try((PHANTOM,), ("--width", "8", "--epochs", "6"), ("breast-cancer",)),
+    "detection": Try((PHANTOM,), ("--width", "8", "--epochs", "12"), ("breast-cancer",)),
+    "ensemble": Try(("first", "second"), (), ("curve",)),
+}
+
+
+def test_every_experiment_of_the_list_is_tried():
+    assert {name.split()[0] for name in TRIES} == set(EXPERIMENTS)
+
+
+@pytest.fixture(scope="module")
+def parents(tmp_path_factory):
+    """Two runs that an ensemble is made of."""
+    folder = tmp_path_factory.mktemp("parents")
+    for seed, name in enumerate(("first", "second")):
+        words = [*TRIES["classification"].given, *TRIES["classification"].flags, "--seed", seed, "--out", folder / name]
+        code, said = whole(["train", "classification", *words])
+        assert code == 0, said
+    return folder
+
+
+@pytest.fixture(scope="module", params=TRIES)
+def tried(request, parents, tmp_path_factory):
+    """(name, words that train it, a finished float32 run)."""
+    what = TRIES[request.param]
+    given = [str(parents / g) if (parents / g).exists() else g for g in what.given]
+    words = ["train", request.param.split()[0], *given, *what.flags]
+    run = tmp_path_factory.mktemp("every") / "float32"
+    precision = ["--precision", "float32"] if has(request.param, "precision") else []
+    code, said = whole([*words, *precision, "--out", run])
+    assert code == 0, said
+    return request.param, [*words, *precision], run
+
+
+def has(name: str, flag: str) -> bool:
+    return flag in inspect.signature(named(name.split()[0])).parameters
+
+
+def better(run: Path) -> bool:
+    """Whether the run beats its first baseline on validation, by the first score."""
+    differences = load(run).folder.metrics()["difference"]
+    first, found = next(iter(differences.items()))
+    metric, d = next(iter(found.items()))
+    assert d["value"] is not None, (first, metric, d)
+    return (d["value"] > 0) != (metric in LESS_IS_BETTER)
+
+
+def test_it_beats_its_first_baseline(tried):
+    assert better(tried[2])
+
+
+def test_killed_in_mid_epoch_and_repeated_it_has_the_same_bytes(tried, tmp_path):
+    """A closed form takes no step: it is whole at once, and the same."""
+    _, words, run = tried
+    e = load(run).experiment()
+    steps = load(run).folder.read().get("steps") or 0
+    code = killed([*words, "--out", tmp_path / "again"], erm, "step", steps // 2 + 1, tmp_path / "said")
+    assert code == (-9 if e.players else 0), (tmp_path / "said").read_text()
+    code, said = whole([*words, "--out", tmp_path / "again"])
+    assert code == 0, said
+    same(tmp_path / "again", run)
+
+
+def test_bf16_begins_as_float32_does_and_beats_the_baseline_too(tried, tmp_path):
+    name, words, run = tried
+    e = load(run).experiment()
+    if e.players:
+        first = [begun(run, precision) for precision in ("float32", "bf16")]
+        np.testing.assert_allclose(first[1], first[0], rtol=0.02)
+        code, said = whole([w if w != "float32" else "bf16" for w in words] + ["--out", tmp_path / "bf16"])
+        assert code == 0, said
+        assert better(tmp_path / "bf16")
+    assert all(t.dtype != torch.bfloat16 for t in load_file(load(run).folder.weights).values()), name
+
+
+def begun(run: Path, precision: str) -> list[float]:
+    """The first batch's risk of each player, before anything has moved; a gradient reaches all that it may move."""
+    record = load(run).folder.read()
+    e = named(record["experiment"])(**record["arguments"])
+    stream = e.data.stream(batch=16, seed=0, device=CPU)
+    moving = Moving(e.model, stream, e.players, e.recipe, 1e-3, precision, CPU)
+    batch, risks = next(iter(stream(0))), []
+    for seat in moving.seats:
+        with moving.autocast():
+            terms = seat.player.loss(e.model, batch)
+        risks.append(float(terms.detach().float().mean()))
+        grads = torch.autograd.grad(terms.float().mean(), seat.parameters, allow_unused=True)
+        assert all(g is not None and torch.isfinite(g).all() for g in grads)
+    return risks
+
+
+def test_the_test_set_is_judged_with_intervals(tried):
+    code, said = whole(["test", tried[2]])
+    assert code == 0, said
+    found = load(tried[2]).folder.metrics()["test"]
+    assert found
+    for estimate in found.values():
+        assert {"value", "low", "high", "n", "unit", "method"} <= estimate.keys()
+        assert estimate["value"] is None or estimate["low"] <= estimate["value"] <= estimate["high"]
+
+
+def test_a_new_file_is_answered_in_its_own_form_when_the_data_are_gone(tried, tmp_path, monkeypatch):
+    name, _, run = tried
+    new = tmp_path / ("new.png" if TRIES[name].new == "picture" else "new.csv")
+    if TRIES[name].new == "picture":
+        from PIL import Image
+
+        Image.fromarray(phantom.table(images=3, size=32).rows[0]["x"].read()[0]).save(new)
+    else:
+        new.write_text("x\n.25\n")
+
+    def gone(*args, **options):
+        raise AssertionError("the training data were read")
+
+    for owner, function in ((embedded, "table"), (phantom, "table")):
+        monkeypatch.setattr(owner, function, gone)
+    code, said = whole(["predict", run, new])
+    assert code == 0, said
+    lines = (run / "predictions/new.csv").read_text().splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("id,patient,target,prediction")
+    for cell in lines[1].split(","):
+        if cell.startswith("predictions/") or cell.endswith(".png"):
+            assert (run / "predictions" / Path(cell).name).exists() or new.name in cell
+
+
+def test_wrong_data_is_refused_with_a_remedy(tried, tmp_path):
+    name, _, _ = tried
+    code, said = whole(["train", name.split()[0], *TRIES[name].wrong, *TRIES[name].flags, "--out", tmp_path / "wrong"])
+    assert code == 2, said
+    assert "Traceback" not in said
+    assert len(said.strip().splitlines()) >= 2, said
+    assert not (tmp_path / "wrong" / "weights.safetensors").exists()
