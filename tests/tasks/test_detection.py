@@ -239,3 +239,12 @@ def test_predictions_are_written_in_the_form_of_the_training_set(tmp_path, monke
         assert run(["predict", "r", "new.jpg"]) == 0
     assert "<annotation>" in (tmp_path / "r/predictions/boxes/new.xml").read_text()
     assert len((tmp_path / "r/predictions/new.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(("shift", "found"), [(8, 2), (2, 1)])
+def test_neighbours_that_overlap_by_a_third_are_two_things_and_near_copies_are_one(shift, found):
+    boxes = (Box("a", (8, 4, 24, 16)), Box("a", (8 + shift, 4, 24 + shift, 16)))
+    kind = kind_of([{"id": "1", "extent": (32, 48), "boxes": boxes}], (32, 48))
+    y = torch.from_numpy(kind.encode({"id": "1", "extent": (32, 48), "boxes": boxes}))[None]
+    (marks,) = tasks.predict(kind, Fixed(perfect(kind, y, (32, 48)), (0.5,)), torch.zeros(1, 1, 32, 48))
+    assert marks.counted.sum() == found
