@@ -7,6 +7,8 @@ import pytest
 from empirisk import erm
 from empirisk.folder import RunFolder
 
+FOUND = ("--model", "mlp", "--width", "4", "--epochs", "3", "--lr", "find")
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
@@ -15,19 +17,7 @@ def here(tmp_path, monkeypatch):
 
 
 def test_found_once_and_repeated_to_the_byte(cli, tiny, here, monkeypatch):
-    words = (
-        "train",
-        "classification",
-        tiny / "spots.npz",
-        "--model",
-        "mlp",
-        "--width",
-        "4",
-        "--epochs",
-        "3",
-        "--lr",
-        "find",
-    )
+    words = ("train", "classification", tiny / "spots.npz", *FOUND)
     code, out, err = cli(*words)
     assert code == 0, err
     assert "Rate" in out
@@ -57,19 +47,7 @@ def test_found_once_and_repeated_to_the_byte(cli, tiny, here, monkeypatch):
 
 
 def test_a_stopped_run_goes_on_with_its_rate(cli, tiny, here, monkeypatch):
-    words = (
-        "train",
-        "classification",
-        tiny / "spots.npz",
-        "--model",
-        "mlp",
-        "--width",
-        "4",
-        "--epochs",
-        "3",
-        "--lr",
-        "find",
-    )
+    words = ("train", "classification", tiny / "spots.npz", *FOUND)
     assert cli(*words, "--out", "whole")[0] == 0
     step, taken = erm.step, []
 

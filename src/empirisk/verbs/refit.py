@@ -106,9 +106,8 @@ class Again:
 
     def teach(self, e: Experiment, steps: int, until: float = math.inf) -> Fit | None:
         """Teach it so many steps, keep its best epoch, and measure it; None where the clock passed `until` before it was done."""
-        model, precision = e.model.to(self.device), runtime.precision_of(e.recipe.precision, self.device, e.model)
-        if any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules()):
-            model.to(memory_format=torch.channels_last)
+        model = runtime.placed(e.model, self.device)
+        precision = runtime.precision_of(e.recipe.precision, self.device, model)
         if e.begin:
             e.begin(model)
         if e.players:

@@ -116,9 +116,7 @@ class Training:
         self.precision = runtime.precision_of(e.recipe.precision, device, e.model)
         self.train_rows, self.val_rows = e.data.rows("train"), e.data.rows("val")
         self.batch = e.recipe.batch_for(len(self.train_rows))
-        e.model.to(device)
-        if any(isinstance(m, torch.nn.BatchNorm2d) for m in e.model.modules()):
-            e.model.to(memory_format=torch.channels_last)
+        runtime.placed(e.model, device)
 
     @property
     def chief(self) -> bool:
