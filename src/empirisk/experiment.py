@@ -101,15 +101,8 @@ def flatten(f: Callable[..., Any]) -> tuple[inspect.Signature, dict[str, tuple[t
         types_ = typing.get_type_hints(kind)
         for q in flags(kind):
             default = q.default if p.default is p.empty else getattr(p.default, q.name)
-            required = default is dc.MISSING
-            flat.append(
-                inspect.Parameter(
-                    q.name,
-                    p.POSITIONAL_OR_KEYWORD if required else p.KEYWORD_ONLY,
-                    default=p.empty if required else default,
-                    annotation=_shown_type(types_[q.name]),
-                )
-            )
+            way, default = (p.POSITIONAL_OR_KEYWORD, p.empty) if default is dc.MISSING else (p.KEYWORD_ONLY, default)
+            flat.append(inspect.Parameter(q.name, way, default=default, annotation=_shown_type(types_[q.name])))
     return inspect.Signature(sorted(flat, key=lambda p: p.kind)), groups
 
 
@@ -139,12 +132,8 @@ def experiment(f: Callable[..., Experiment]) -> Callable[..., Experiment]:
     """The signature is the command line, the Python call and run.json, so the three cannot differ.
 
     f(data: Data, *, width=64, recipe=Recipe(lr=1e-2)) becomes f(data, *, label=None, ..., width=64, optimizer=..., lr=1e-2, ...).
-    Torch is seeded before the model is built: initial weights are a function of the arguments.
-
-    Raises
-    ------
-    Wrong
-        exit 2 for an argument that the experiment does not have.
+    Torch is seeded before the model is built: initial weights are a function of the arguments. `Wrong` (exit 2) for an argument
+    that the experiment does not have.
     """
     signature, groups = flatten(f)
 
@@ -152,10 +141,8 @@ def experiment(f: Callable[..., Experiment]) -> Callable[..., Experiment]:
     def call(*args: Any, known: dict[str, Any] | None = None, **kwargs: Any) -> Experiment:
         unknown = [k for k in kwargs if k not in signature.parameters]
         if unknown:
-            raise Wrong(
-                f"{f.__name__} has no argument {listed(unknown)}",
-                remedy=near(unknown[0], signature.parameters) or f"empirisk train {f.__name__} --help lists them",
-            )
+            remedy = near(unknown[0], signature.parameters) or f"empirisk train {f.__name__} --help lists them"
+            raise Wrong(f"{f.__name__} has no argument {listed(unknown)}", remedy=remedy)
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         left = dict(bound.arguments)

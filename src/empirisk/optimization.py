@@ -15,41 +15,28 @@ from empirisk.errors import Wrong, near
 
 Schedule = Callable[[float], float]
 """progress in [0, 1) -> factor of the largest step length; no state."""
+Make = Callable[[Any, float, float], Optimizer]
+"""(parameters, lr, weight_decay) -> an optimiser."""
 
-
-def sgd(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
-    """w <- w - lr g, with the decay as a penalty."""
-    return torch.optim.SGD(parameters, lr, weight_decay=weight_decay, fused=True)
-
-
-def momentum(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
-    """v <- .9 v + g, w <- w - lr v."""
-    return torch.optim.SGD(parameters, lr, momentum=0.9, weight_decay=weight_decay, fused=True)
-
-
-def nesterov(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
-    """v <- .9 v + g, w <- w - lr (g + .9 v); Nesterov 1983, as Sutskever et al. 2013."""
-    return torch.optim.SGD(parameters, lr, momentum=0.9, nesterov=True, weight_decay=weight_decay, fused=True)
-
-
-def adagrad(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
-    """s <- s + g^2, w <- w - lr g / (sqrt(s) + 1e-10); Duchi et al. 2011."""
-    return torch.optim.Adagrad(parameters, lr, weight_decay=weight_decay, fused=True)
-
-
-def rmsprop(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
-    """s <- .9 s + .1 g^2, w <- w - lr g / (sqrt(s) + 1e-8); Tieleman and Hinton 2012."""
-    return torch.optim.RMSprop(parameters, lr, alpha=0.9, weight_decay=weight_decay, foreach=True)
-
-
-def adam(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
-    """Kingma and Ba 2015, algorithm 1; the decay acts through the moments."""
-    return torch.optim.Adam(parameters, lr, weight_decay=weight_decay, fused=True)
-
-
-def adamw(parameters: Any, lr: float, weight_decay: float) -> Optimizer:
-    """Loshchilov and Hutter 2019, algorithm 2: the decay is decoupled from the moments."""
-    return torch.optim.AdamW(parameters, lr, weight_decay=weight_decay, fused=True)
+OPTIMIZERS: dict[str, Make] = {
+    "sgd": lambda p, lr, decay: torch.optim.SGD(p, lr, weight_decay=decay, fused=True),
+    "momentum": lambda p, lr, decay: torch.optim.SGD(p, lr, momentum=0.9, weight_decay=decay, fused=True),
+    "nesterov": lambda p, lr, decay: torch.optim.SGD(
+        p, lr, momentum=0.9, nesterov=True, weight_decay=decay, fused=True
+    ),
+    "adagrad": lambda p, lr, decay: torch.optim.Adagrad(p, lr, weight_decay=decay, fused=True),
+    "rmsprop": lambda p, lr, decay: torch.optim.RMSprop(p, lr, alpha=0.9, weight_decay=decay, foreach=True),
+    "adam": lambda p, lr, decay: torch.optim.Adam(p, lr, weight_decay=decay, fused=True),
+    "adamw": lambda p, lr, decay: torch.optim.AdamW(p, lr, weight_decay=decay, fused=True),
+}
+"""sgd       w <- w - lr g, g with the decay as a penalty, as in all but adamw
+momentum  v <- .9 v + g, w <- w - lr v
+nesterov  v <- .9 v + g, w <- w - lr (g + .9 v); Nesterov 1983, as Sutskever et al. 2013
+adagrad   s <- s + g^2, w <- w - lr g / (sqrt(s) + 1e-10); Duchi et al. 2011
+rmsprop   s <- .9 s + .1 g^2, w <- w - lr g / (sqrt(s) + 1e-8); Tieleman and Hinton 2012
+adam      Kingma and Ba 2015, algorithm 1
+adamw     Loshchilov and Hutter 2019, algorithm 2: the decay is decoupled from the moments
+"""
 
 
 def constant(progress: float) -> float:
@@ -79,22 +66,13 @@ def one_cycle(progress: float, warm: float = 0.25, start: float = 1 / 25) -> flo
     return cosine((progress - warm) / (1 - warm))
 
 
-OPTIMIZERS: dict[str, Callable[[Any, float, float], Optimizer]] = {
-    "sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw,
-}  # fmt: skip
 SCHEDULES: dict[str, Schedule] = {
     "constant": constant, "step": step, "cosine": cosine, "warmup_cosine": warmup_cosine, "one_cycle": one_cycle,
 }  # fmt: skip
 
 
 def named(name: Any, known: dict[str, Any], what: str) -> Any:
-    """A name of the list, "package.module:function", or a callable as it is.
-
-    Raises
-    ------
-    Wrong
-        exit 2 if there is no such name.
-    """
+    """A name of the list, "package.module:function", or a callable as it is; `Wrong` (exit 2) if there is no such name."""
     if callable(name):
         return name
     if name in known:
@@ -104,9 +82,8 @@ def named(name: Any, known: dict[str, Any], what: str) -> Any:
         try:
             return getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
-            raise Wrong(
-                f"{what} {name!r} cannot be imported: {error}", remedy="write package.module:function"
-            ) from error
+            said = f"{what} {name!r} cannot be imported: {error}"
+            raise Wrong(said, remedy="write package.module:function") from error
     raise Wrong(f"no {what} {name!r}", remedy=near(name, known) or f"there are {', '.join(known)}")
 
 
@@ -114,8 +91,7 @@ def build(
     optimizer: Any, parameters: list[nn.Parameter], *, lr: float, weight_decay: float, l1: float = 0.0
 ) -> Optimizer:
     """The optimiser of these parameters; only weights (two dimensions or more) decay or are sparse, not biases and norms."""
-    weights = [p for p in parameters if p.ndim > 1]
-    others = [p for p in parameters if p.ndim <= 1]
+    weights, others = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
     groups = [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     built: Optimizer = named(optimizer, OPTIMIZERS, "optimizer")([g for g in groups if g["params"]], lr, weight_decay)
     for group in built.param_groups:

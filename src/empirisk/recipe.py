@@ -42,13 +42,7 @@ class Recipe:
     "of the initial weights, the order, the augmentation and the noise"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises
-        ------
-        Wrong
-            exit 2, naming the flag.
-        """
+        """Refuse what cannot be meant: `Wrong` (exit 2), naming the flag."""
         if self.epochs is not None and self.minutes is not None:
             raise Wrong("--epochs and --minutes are both given", remedy="give one: either a number of passes or a time")
         if isinstance(self.lr, str) and self.lr != "find":
@@ -59,9 +53,7 @@ class Recipe:
                 raise Wrong(f"--{flag} is {value}", remedy="it must be above 0")
         if not 0 <= self.ema < 1:
             raise Wrong(f"--ema is {self.ema}", remedy="a decay lies between 0 and 1, say .99; 0 switches it off")
-        for flag, value in {"weight-decay": self.weight_decay, "l1": self.l1}.items():
-            if not (value >= 0 and math.isfinite(value)):
-                raise Wrong(f"--{flag} is {value}", remedy="it must be 0 or above")
+        refuse_below_0(self, "weight_decay", "l1")
         if self.precision not in {"auto", "float32", "bf16", "fp16"}:
             raise Wrong(f"--precision {self.precision} is unknown", remedy="give auto, float32, bf16 or fp16")
 
@@ -131,23 +123,22 @@ class Regularization:
     "gradient steps of that change; 1: the fast gradient sign"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises
-        ------
-        Wrong
-            exit 2, naming the flag.
-        """
+        """Refuse what cannot be meant: `Wrong` (exit 2), naming the flag."""
         for flag in ("dropout", "spatial_dropout", "stochastic_depth"):
             if not 0 <= getattr(self, flag) < 1:
                 raise Wrong(f"--{dashed(flag)} is {getattr(self, flag)}", remedy="give a share from 0 to below 1")
-        for flag in ("l2", "input_noise", "weight_noise", "adversarial"):
-            if not (getattr(self, flag) >= 0 and math.isfinite(getattr(self, flag))):
-                raise Wrong(f"--{dashed(flag)} is {getattr(self, flag)}", remedy="it must be 0 or above")
+        refuse_below_0(self, "l2", "input_noise", "weight_noise", "adversarial")
         if self.adversarial_steps < 1:
             raise Wrong(f"--adversarial-steps is {self.adversarial_steps}", remedy="it must be 1 or above")
         if self.adversarial_steps > 1 and not self.adversarial:
             raise Wrong("--adversarial-steps is given without --adversarial", remedy="add --adversarial .00784")
+
+
+def refuse_below_0(flags: Recipe | Regularization, *names: str) -> None:
+    """`Wrong` (exit 2) for the first of the fields that is below 0 or not finite."""
+    for name in names:
+        if not 0 <= (value := getattr(flags, name)) < math.inf:
+            raise Wrong(f"--{dashed(name)} is {value}", remedy="it must be 0 or above")
 
 
 def dashed(name: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from empirisk.models.mlp import linear, mlp
+from empirisk.models.mlp import Mlp, linear
 
 XOR_X, XOR_Y = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 1, 1, 0])
 
@@ -24,7 +24,7 @@ def trained(net: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, steps: int =
 def test_one_artificial_neuron_cannot_learn_xor() -> None:
     for seed in range(5):
         torch.manual_seed(seed)
-        net = mlp(2, 2, depth=0)
+        net = Mlp(2, 2, depth=0)
         risk = trained(net, XOR_X, XOR_Y)
         assert risk >= math.log(2) - 1e-6  # the least risk of a linear boundary on XOR is that of p = 1/2
         assert (net(XOR_X).argmax(1) == XOR_Y).sum() <= 3
@@ -33,7 +33,7 @@ def test_one_artificial_neuron_cannot_learn_xor() -> None:
 def test_one_hidden_layer_learns_xor() -> None:
     for seed in range(5):
         torch.manual_seed(seed)
-        net = mlp(2, 2, depth=1, width=16)
+        net = Mlp(2, 2, depth=1, width=16)
         assert trained(net, XOR_X, XOR_Y) < 0.05
         assert torch.equal(net(XOR_X).argmax(1), XOR_Y)
 
@@ -41,7 +41,7 @@ def test_one_hidden_layer_learns_xor() -> None:
 def test_equals_phi_w3_phi_w2_phi_w1_x_by_hand() -> None:
     torch.manual_seed(1)
     x = torch.randn(5, 1, 3, 4, dtype=torch.float64)
-    net = mlp(1, 6, size=(3, 4), width=7, depth=2).double()
+    net = Mlp(1, 6, size=(3, 4), width=7, depth=2).double()
     torch.nn.init.zeros_(net.fc.bias)
     for layer in net.hidden:
         torch.nn.init.zeros_(layer.bias)
@@ -52,7 +52,7 @@ def test_equals_phi_w3_phi_w2_phi_w1_x_by_hand() -> None:
 
     by_hand = np.stack([phi(W3 @ phi(W2 @ phi(W1 @ v))) for v in x.reshape(5, 12).numpy()])
     np.testing.assert_allclose(F.relu(net(x)).detach().numpy(), by_hand, atol=1e-12)
-    deeper = mlp(1, 2, size=(3, 4), width=7, depth=3).double()
+    deeper = Mlp(1, 2, size=(3, 4), width=7, depth=3).double()
     by_hand = x.reshape(5, 12).numpy()
     for layer in deeper.hidden:
         by_hand = phi(by_hand @ layer.weight.detach().numpy().T + layer.bias.detach().numpy())
@@ -61,7 +61,7 @@ def test_equals_phi_w3_phi_w2_phi_w1_x_by_hand() -> None:
 
 def test_back_propagation_by_hand_equals_autograd() -> None:
     torch.manual_seed(2)
-    net = mlp(6, 3, width=5, depth=2).double()
+    net = Mlp(6, 3, width=5, depth=2).double()
     x, y = torch.randn(8, 6, dtype=torch.float64), torch.arange(8) % 3
     F.cross_entropy(net(x), y).backward()
     W = [layer.weight.detach().numpy() for layer in (*net.hidden, net.fc)]

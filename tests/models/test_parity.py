@@ -7,10 +7,10 @@ from torch import nn
 from torchvision.models import vgg as torchvision_vgg
 
 from empirisk.models import MODELS, build, sizes
-from empirisk.models.alexnet import alexnet
+from empirisk.models.alexnet import AlexNet
 from empirisk.models.densenet import densenet121
-from empirisk.models.googlenet import googlenet
-from empirisk.models.lenet import lenet
+from empirisk.models.googlenet import GoogLeNet
+from empirisk.models.lenet import LeNet
 from empirisk.models.resnet import resnet18, resnet34, resnet50
 from empirisk.models.vgg import vgg11
 
@@ -43,14 +43,14 @@ def thin_vgg11(norm: bool) -> nn.Module:
 
 
 PAIRS = {
-    "alexnet": (lambda: torchvision.models.alexnet(num_classes=7, dropout=0), alexnet, {"width": 64}),
+    "alexnet": (lambda: torchvision.models.alexnet(num_classes=7, dropout=0), AlexNet, {"width": 64}),
     "vgg11": (lambda: thin_vgg11(False), vgg11, {"width": 8}),
     "vgg11_bn": (lambda: thin_vgg11(True), vgg11, {"width": 8, "norm": "batch"}),
     "resnet18": (lambda: torchvision.models.resnet18(num_classes=7), resnet18, {"width": 64}),
     "resnet50": (lambda: torchvision.models.resnet50(num_classes=7), resnet50, {"width": 64}),
     "densenet121": (lambda: torchvision.models.densenet121(num_classes=7), densenet121, {"width": 64}),
     "googlenet": (
-        lambda: torchvision.models.googlenet(num_classes=7, init_weights=False, dropout=0, dropout_aux=0), googlenet, {"width": 64}
+        lambda: torchvision.models.googlenet(num_classes=7, init_weights=False, dropout=0, dropout_aux=0), GoogLeNet, {"width": 64}
     ),
 }  # fmt: skip
 
@@ -97,7 +97,7 @@ def test_published_parameters_and_multiply_adds() -> None:
         published = torchvision.models.get_model_weights(name).DEFAULT.meta
         assert found[name]["parameters"] == published["num_params"], name
         assert found[name]["multiply_adds"] / 1e9 == pytest.approx(published["_ops"], rel=0.01), name
-    assert found["lenet"]["parameters"] == count(lenet(1, 10, size=(28, 28))) == 61_706
+    assert found["lenet"]["parameters"] == count(LeNet(1, 10, size=(28, 28))) == 61_706
     assert found["lenet"]["multiply_adds"] == 28**2 * 150 + 10**2 * 2400 + 48_000 + 10_080 + 840
     assert found["linear"]["parameters"] == 3 * 224**2 * 1000 + 1000
     assert count(resnet34(3, 1000, width=64)) == 21_797_672

@@ -142,6 +142,12 @@ def test_a_run_begins_from_another_and_moves_its_last_layer_alone(tiny, parent, 
     (tmp_path / "moved" / "parent").rename(parent)
 
 
+@pytest.mark.parametrize("kind", ["classification", "regression", "detection"])
+def test_the_run_that_the_weights_are_of_is_recorded(parent, kind) -> None:
+    made = getattr(er, kind)("phantom:images=24,size=32", width=4, weights=str(parent))
+    assert list(made.parents) == [str(parent)]
+
+
 def test_weights_that_do_not_fit_stop_before_anything_is_written(cli, tiny, parent, tmp_path) -> None:
     words = [
         "train",

@@ -5,7 +5,8 @@ import torch
 
 from empirisk import models
 from empirisk.errors import Wrong
-from empirisk.models.unet import Encoder, unet
+from empirisk.models.layers import Layers
+from empirisk.models.unet import Encoder, UNet
 
 
 def other(name, size, dims=2, **more):
@@ -20,7 +21,7 @@ def other(name, size, dims=2, **more):
     ],
 )  # fmt: skip
 def test_an_answer_for_each_pixel_and_a_gradient_for_each_parameter(dims, size, strides):
-    net = unet(2, 3, dims=dims, size=size, width=4, strides=strides)
+    net = UNet(2, 3, dims=dims, size=size, width=4, strides=strides)
     y = net(torch.randn(2, 2, *size))
     assert y.shape == (2, 3, *size)
     y.square().mean().backward()
@@ -30,7 +31,7 @@ def test_an_answer_for_each_pixel_and_a_gradient_for_each_parameter(dims, size, 
 
 @pytest.mark.parametrize("stem", ["small", "imagenet"])
 def test_over_an_encoder_that_keeps_or_loses_the_resolution(stem):
-    net = unet(1, 2, size=(64, 64), width=4, encoder=other("resnet18", (64, 64), stem=stem))
+    net = UNet(1, 2, size=(64, 64), width=4, encoder=other("resnet18", (64, 64), stem=stem))
     assert (net.stem is None) == (stem == "small")
     assert isinstance(net.encoder.fc, torch.nn.Identity)  # what features do not need is left out
     y = net(torch.randn(2, 1, 64, 64))
@@ -40,7 +41,7 @@ def test_over_an_encoder_that_keeps_or_loses_the_resolution(stem):
 
 
 def test_over_an_encoder_in_3d():
-    net = unet(1, 2, dims=3, size=(16, 16, 16), width=4, encoder=other("resnet18", (16, 16, 16), 3))
+    net = UNet(1, 2, dims=3, size=(16, 16, 16), width=4, encoder=other("resnet18", (16, 16, 16), 3))
     assert net(torch.randn(1, 1, 16, 16, 16)).shape == (1, 2, 16, 16, 16)
 
 
@@ -50,7 +51,7 @@ def test_over_every_named_encoder_or_a_reason_why_not(name):
         name, channels=1, classes=1, dims=2, size=(64, 64), **({} if name == "linear" else {"width": 4})
     )
     try:
-        net = unet(1, 2, size=(64, 64), width=4, encoder=encoder).eval()
+        net = UNet(1, 2, size=(64, 64), width=4, encoder=encoder).eval()
     except Wrong as wrong:
         assert name in {"linear", "mlp"}
         assert "needs two or more" in str(wrong)
@@ -63,11 +64,11 @@ def test_over_every_named_encoder_or_a_reason_why_not(name):
 
 def test_a_module_without_maps_is_refused():
     with pytest.raises(Wrong, match="Linear has no maps of features"):
-        unet(1, 2, encoder=torch.nn.Linear(1, 1))
+        UNet(1, 2, encoder=torch.nn.Linear(1, 1))
 
 
 def test_its_own_encoder_doubles_its_width_at_each_stride():
-    encoder = Encoder(1, strides=(1, 2, (1, 2)), dims=2, width=4, norm=torch.nn.InstanceNorm2d, phi=torch.nn.ReLU)
+    encoder = Encoder(1, Layers(2, norm=torch.nn.InstanceNorm2d), strides=(1, 2, (1, 2)), width=4)
     shapes = [tuple(m.shape[1:]) for m in encoder.features(torch.randn(1, 1, 16, 16))]
     assert shapes == [(4, 16, 16), (8, 8, 8), (16, 8, 4)]
 
@@ -76,7 +77,7 @@ def test_it_learns_eight_samples_by_heart():
     torch.manual_seed(0)
     x = torch.randn(8, 1, 16, 16)
     y = (torch.nn.functional.avg_pool2d(x, 3, 1, 1) > 0)[:, 0].long()
-    net = unet(1, 2, size=(16, 16), width=8, strides=(1, 2, 2))
+    net = UNet(1, 2, size=(16, 16), width=8, strides=(1, 2, 2))
     steps = torch.optim.AdamW(net.parameters(), 1e-2)
     for _ in range(60):
         steps.zero_grad()

@@ -9,7 +9,7 @@ import empirisk as er
 from empirisk import erm
 from empirisk.errors import Wrong
 from empirisk.recipe import Recipe, Regularization
-from empirisk.regularization import dropped, mixing, regularised
+from empirisk.regularization import dropped, regularised, terms
 
 GIVEN: dict[str, Any] = {
     "augment": "flip", "dropout": 0.3, "spatial_dropout": 0.2, "stochastic_depth": 0.5, "l1": 0.1, "l2": 0.1, "input_noise": 0.2,
@@ -73,7 +73,7 @@ def test_nothing_asked_for_is_the_very_same_loss_and_model():
     model = torch.nn.Linear(1, 1)
     assert regularised(loss, Regularization()) is loss
     assert dropped(model, Regularization()) is model
-    assert mixing.mixup(loss, 0.0) is loss
+    assert terms.mixup(loss, 0.0) is loss
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from empirisk.data.targets import Classes
 from empirisk.errors import Wrong
-from empirisk.regularization.mixing import blend, mixup
+from empirisk.regularization.terms import blend, mixup
 from empirisk.tasks.classification import training_loss
 from empirisk.tasks.regression import residual_loss
 

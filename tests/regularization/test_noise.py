@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from empirisk.errors import Wrong
 from empirisk.models.layers import Standardised
-from empirisk.regularization.noise import input_noise, weight_noise
+from empirisk.regularization.terms import input_noise, weight_noise
 
 
 def squares(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:

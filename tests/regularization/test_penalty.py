@@ -4,7 +4,7 @@ from torch import nn
 
 from empirisk.recipe import Regularization
 from empirisk.regularization import regularised
-from empirisk.regularization.penalty import l2_penalty
+from empirisk.regularization.terms import l2_penalty
 
 
 def terms(model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:

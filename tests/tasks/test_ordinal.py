@@ -12,7 +12,7 @@ from empirisk.errors import Wrong
 from empirisk.estimate import values
 from empirisk.metrics import METRICS
 from empirisk.metrics.numbers import quadratic_kappa
-from empirisk.tasks.ordinal import ordinal
+from empirisk.tasks.classification import ordinal
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -49,6 +49,13 @@ def test_the_score_comes_first_and_several_labels_have_no_order():
     assert "quadratic_kappa" in METRICS
     with pytest.raises(Wrong, match="no order"):
         ordinal(Classes(names, multi=True))
+
+
+def test_two_grades_have_one_threshold(cli, tiny, tmp_path):
+    words = ["--model", "linear", "--epochs", 2, "--out", tmp_path / "run"]
+    code, _, err = cli("train", "classification", tiny / "spots.npz", "--ordinal", *words)
+    assert code == 0, err
+    assert len(er.load(tmp_path / "run").experiment().model.net.thresholds()) == 1
 
 
 def test_grades_are_learned_with_one_number_and_ordered_thresholds(cli, tiny, tmp_path):

@@ -55,7 +55,7 @@ def test_a_run_that_has_only_begun_or_is_broken_is_listed(cli, trained, tmp_path
 
 
 def test_models_experiments_and_datasets_need_no_torch():
-    for what in ("models", "experiments", "datasets", "metrics"):
+    for what in ("models", "activations", "experiments", "datasets", "metrics"):
         code = f"import sys; from empirisk.cli import run; assert run(['list', {what!r}]) == 0; assert 'torch' not in sys.modules"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -7,6 +7,7 @@ of two. A loss returns its terms, a vector [n] whose mean is the risk, or that m
 Terms of all micro-batches of all processes weigh the same, so 1 process, N processes and accumulation take the same step.
 """
 
+import contextlib
 import copy
 import itertools
 import math
@@ -54,19 +55,9 @@ def fit(
 ) -> Fitted:  # fmt: skip
     """Let the players move in turn for `steps`, keeping the epoch of least `watch`; goes on from a checkpoint if there is one.
 
-    Parameters
-    ----------
-    steps
-        of the whole run, fixed before the first: the schedule follows it.
-    evaluate
-        scores of the judged weights at each epoch's end, the same in every process; they go into its row.
-    limit
-        seconds after which a budgeted run is cut off.
-
-    Raises
-    ------
-    Wrong
-        exit 3 if a loss is not finite; exit 2 if a loss reaches no parameter.
+    `steps` are those of the whole run, fixed before the first: the schedule follows it. `evaluate` scores the judged weights at
+    each epoch's end, the same in every process, for its row. A budgeted run is cut off after `limit` seconds. `Wrong`: exit 3
+    if a loss is not finite, exit 2 if a loss reaches no parameter.
     """
     device = device or torch.device("cpu")
     stop = EarlyStopping(watch, recipe.patience)
@@ -202,6 +193,15 @@ def risk(model: nn.Module, batches: Iterable[Batch], loss: Loss) -> float:
     return total / n if n else math.nan
 
 
+@contextlib.contextmanager
+def endless(batches: Batches) -> Iterator[Iterator[Batch]]:
+    """Batches without end; afterwards the stream carries what it did before."""
+    carried = batches.state_dict() if hasattr(batches, "state_dict") else None
+    yield itertools.chain.from_iterable(batches(epoch) for epoch in itertools.count())
+    if carried is not None:
+        batches.load_state_dict(carried)  # type: ignore[attr-defined]
+
+
 def steps_within(
     seconds: float, model: nn.Module, batches: Batches, players: list[Player], *, recipe: Recipe, lr: float,
     evaluate: Evaluate, precision: str, device: torch.device,
@@ -211,20 +211,17 @@ def steps_within(
     Of the numbers of threads that may be tried it leaves the fastest set; one core more must be worth a tenth of the time.
     """
     trial = Run(copy.deepcopy(model), batches, players, recipe, lr, precision, device)  # optimisers: before the clock
-    carried = batches.state_dict() if hasattr(batches, "state_dict") else None
     start = time.monotonic()
-    endless = itertools.chain.from_iterable(batches(epoch) for epoch in itertools.count())
     choices = runtime.choices_of_threads(device)
     length, threads = math.inf, choices[0]
-    for i, choice in enumerate(choices):
-        torch.set_num_threads(choice)
-        until = start + 0.05 * seconds * (i + 1) / len(choices)
-        took = runtime.agree(step_length(trial, endless, until))
-        if took < 0.9 * length:
-            length, threads = took, choice
+    with endless(batches) as stream:
+        for i, choice in enumerate(choices):
+            torch.set_num_threads(choice)
+            until = start + 0.05 * seconds * (i + 1) / len(choices)
+            took = runtime.agree(step_length(trial, stream, until))
+            if took < 0.9 * length:
+                length, threads = took, choice
     torch.set_num_threads(threads)
-    if carried is not None:
-        batches.load_state_dict(carried)  # type: ignore[attr-defined]
     for _ in range(2):  # the first may read the images
         before = time.monotonic()
         evaluate(trial.judged().eval())
@@ -242,28 +239,21 @@ def rate_found(
 ) -> float:  # fmt: skip
     """The learning rate of a range test: `steps` steps on a copy at rates from low to high, evenly by their logarithm.
 
-    It ends early when the risk is not finite or far above its least. `optimization.best_rate` reads the curve.
-
-    Raises
-    ------
-    Wrong
-        exit 2 for a game; exit 3 if the first risk is not finite.
+    It ends early when the risk is not finite or far above its least. `optimization.best_rate` reads the curve. `Wrong`: exit 2
+    for a game, exit 3 if the first risk is not finite.
     """
     if len(players) != 1:
         raise Wrong(f"--lr find is for one player, here are {len(players)}", remedy="give --lr a number")
     trial = Run(copy.deepcopy(model), batches, players, recipe, 1.0, precision, device)
-    carried = batches.state_dict() if hasattr(batches, "state_dict") else None
     rates, risks = list[float](), list[float]()
-    endless = itertools.chain.from_iterable(batches(epoch) for epoch in itertools.count())
-    for t, batch in zip(range(steps), endless, strict=False):
-        rate = low * (high / low) ** (t / (steps - 1))
-        step(trial, batch, rate, False)
-        risk = float(trial.seats[0].totals[-1]) / max(float(trial.seats[0].counts[-1]), 1)
-        if not math.isfinite(risk) or (risks and risk - min(risks) > 3 * abs(risks[0])):
-            break
-        rates, risks = [*rates, rate], [*risks, risk]
-    if carried is not None:
-        batches.load_state_dict(carried)  # type: ignore[attr-defined]
+    with endless(batches) as stream:
+        for t, batch in zip(range(steps), stream, strict=False):
+            rate = low * (high / low) ** (t / (steps - 1))
+            step(trial, batch, rate, False)
+            risk = float(trial.seats[0].totals[-1]) / max(float(trial.seats[0].counts[-1]), 1)
+            if not math.isfinite(risk) or (risks and risk - min(risks) > 3 * abs(risks[0])):
+                break
+            rates, risks = [*rates, rate], [*risks, risk]
     if not risks:
         raise Wrong("the risk of the first batch is not finite", remedy=SMALLER, code=RUN, reason="divergence")
     return optimization.best_rate(rates, risks)

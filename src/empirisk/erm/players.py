@@ -71,13 +71,12 @@ class Seat:
         """At the first move: a parameter that the loss reaches in no process would only decay, and is refused."""
         mine = {id(p) for p in self.parameters}
         here = [k for k, p in self.model.named_parameters() if id(p) in mine and p.grad is None]
-        there = runtime.gather(here)
-        lost = [k for k in here if all(k in others for others in there)]
+        lost = sorted(set(here).intersection(*runtime.gather(here)), key=here.index)
         if lost:
+            what = f"the loss of player {self.player.name!r} does not reach {len(lost)} of its parameters"
             raise Wrong(
-                f"the loss of player {self.player.name!r} does not reach {len(lost)} of its parameters",
-                where=listed(lost, 5), remedy="freeze them (requires_grad_(False)) or use them in the loss",
-            )  # fmt: skip
+                what, where=listed(lost, 5), remedy="freeze them (requires_grad_(False)) or use them in the loss"
+            )
         self.reached = True
 
     def prepare(self, n: Any, factor: float) -> None:
@@ -104,7 +103,7 @@ class Seat:
         finite = torch.isfinite(torch.stack(self.totals)).tolist()
         if not all(finite):
             return finite.index(False), "loss"
-        largest = torch.stack(torch._foreach_norm([p.detach() for p in self.parameters], math.inf))
+        largest = torch.stack(torch._foreach_norm([p.detach() for p in self.parameters if p.numel()], math.inf))
         return None if bool(torch.isfinite(largest).all()) else (len(finite) - 1, "update")
 
     def state(self) -> dict[str, Any]:

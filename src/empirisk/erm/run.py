@@ -85,9 +85,8 @@ class Run:
             return
         step, i, what = min(bad)
         seat = self.seats[i]
-        norm = torch.stack(
-            [p.grad.norm() for p in seat.parameters if p.grad is not None] or [torch.tensor(math.nan)]
-        ).norm()
+        norms = [p.grad.norm() for p in seat.parameters if p.grad is not None] or [torch.tensor(math.nan)]
+        norm = torch.stack(norms).norm()
         self.rescue()
         raise Wrong(
             f"the {what} of player {seat.player.name!r} is not finite at step {step} "

@@ -19,13 +19,7 @@ EXPERIMENTS = {
 
 
 def named(name: str) -> "Callable[..., Experiment]":
-    """The experiment's function.
-
-    Raises
-    ------
-    Wrong
-        exit 2 if there is no such experiment.
-    """
+    """The experiment's function; `Wrong` (exit 2) if there is no such experiment."""
     if name not in EXPERIMENTS:
         raise Wrong(f"no experiment {name!r}", remedy=near(name, EXPERIMENTS) or f"there are {', '.join(EXPERIMENTS)}")
     found: Callable[..., Experiment] = getattr(import_module(f"empirisk.experiments.{name}"), name)
@@ -38,11 +32,7 @@ def rebuild(
     """The experiment of a run again: same function, same arguments, same split and what it had learned.
 
     `objects` are the arguments that run.json could not hold. A change that touches the data or its rows lets it learn anew.
-
-    Raises
-    ------
-    Wrong
-        exit 2 if the model was an object and is not among `objects`.
+    `Wrong` (exit 2) if the model was an object and is not among `objects`.
     """
     f = named(run["experiment"])
     from empirisk.data.table import Data
@@ -53,8 +43,6 @@ def rebuild(
     arguments = run["arguments"] | (objects or {}) | changes
     gone = [k for k, v in arguments.items() if lost(v) and k != "data"]  # predict needs no data
     if gone:
-        raise Wrong(
-            f"the run was made with an object as {gone[0]}: {arguments[gone[0]]}",
-            remedy=f"give it again: empirisk.load(RUN, {gone[0]}=...); or name it as package.module:function",
-        )
+        remedy = f"give it again: empirisk.load(RUN, {gone[0]}=...); or name it as package.module:function"
+        raise Wrong(f"the run was made with an object as {gone[0]}: {arguments[gone[0]]}", remedy=remedy)
     return f(**arguments, known=known)

@@ -12,9 +12,8 @@ from empirisk.models.cumulative import Cumulative
 from empirisk.models.layers import Standardised
 from empirisk.models.transfer import begin, parents
 from empirisk.recipe import Architecture, Recipe, Regularization
-from empirisk.regularization import dropped, mixing, regularised
+from empirisk.regularization import dropped, regularised, terms
 from empirisk.tasks import classification as tasks
-from empirisk.tasks import ordinal as grades
 
 
 @experiment
@@ -64,12 +63,12 @@ def classification(
     net = Cumulative(net, len(kind.names)) if ordinal else net
     weights = data.learn(tasks.ClassWeights, kind).values if balance else None
     loss = tasks.training_loss(kind, class_weights=weights, label_smoothing=label_smoothing, focal=focal)
-    loss = mixing.mixup(regularised(loss, regularization), mixup, classes=len(kind.names))
+    loss = terms.mixup(regularised(loss, regularization), mixup, classes=len(kind.names))
     pairs = data.as_pairs(kind, change=augmentation(regularization.augment, card.dims))
     return Experiment(
         pairs,
         Standardised(net, card.mean, card.std),
-        grades.ordinal(kind, at=at) if ordinal else tasks.classification(kind, at=at),
+        tasks.ordinal(kind, at=at) if ordinal else tasks.classification(kind, at=at),
         [Player(loss)],
         dc.replace(recipe, lr=recipe.lr or models.defaults(model)["lr"]),
         begin(architecture.weights, freeze=architecture.freeze),

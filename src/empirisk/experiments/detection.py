@@ -13,7 +13,7 @@ from empirisk.erm import Player
 from empirisk.experiment import Experiment, experiment
 from empirisk.models.detector import detector
 from empirisk.models.layers import Standardised
-from empirisk.models.transfer import begin
+from empirisk.models.transfer import begin, parents
 from empirisk.recipe import Architecture, Recipe, Regularization
 from empirisk.regularization import dropped, regularised
 from empirisk.tasks import detection as tasks
@@ -59,6 +59,7 @@ def detection(
         [Player(regularised(task.loss, regularization))],
         dc.replace(recipe, lr=recipe.lr or models.defaults(given.model)["lr"]),
         begin(architecture.weights, freeze=architecture.freeze),
+        parents=parents(architecture.weights),
     )
 
 

@@ -42,8 +42,8 @@ def ensemble(runs: list[str]) -> Experiment:
     members = [rebuild(p, {}) for p in parents]
     folders = [RunFolder(Path(p["path"])) for p in parents]
     splits = [f.read_split() for f in folders if (f.path / "split.csv").exists()]
-    anew = all(not isinstance(run, dict) for run in runs)
-    refuse_others([shown(f.path) for f in folders], members, splits if anew else [])
+    known = any(isinstance(run, dict) for run in runs)
+    refuse_others([shown(f.path) for f in folders], members, [] if known else splits)
     first, kind = members[0], members[0].data.kind
     if not isinstance(kind, Classes | Number):
         raise Wrong(f"{first.name} has no mean of answers", remedy="join runs of classification or of regression")
@@ -64,40 +64,29 @@ def ensemble(runs: list[str]) -> Experiment:
 def parent(run: Any) -> dict[str, Any]:
     """A member by value: its folder, experiment, arguments, what it learned, and the hash of its weights.
 
-    Raises
-    ------
-    Wrong
-        exit 2: no run, one that is not trained, or one that was made with an object.
+    `Wrong` (exit 2): no run, one that is not trained, or one that was made with an object.
     """
     if isinstance(run, dict):
         return run
     folder = RunFolder(Path(getattr(run, "path", run)))
     record = folder.read()
     if not (folder.weights.exists() and record.get("learned")):
-        raise Wrong(
-            f"{folder.path} has no weights yet", remedy="train it to its end first: the same train command goes on"
-        )
+        remedy = "train it to its end first: the same train command goes on"
+        raise Wrong(f"{folder.path} has no weights yet", remedy=remedy)
     kept = {k: record[k] for k in ("experiment", "arguments", "learned")}
     return {"path": str(folder.path), **kept, "sha256": sha256(folder.weights)}
 
 
 def refuse_others(paths: list[str], members: list[Experiment], splits: list[dict[str, dict[str, str]]]) -> None:
-    """Refuse a single run, a run twice, and runs of another task, other classes, another grid or another split.
-
-    Raises
-    ------
-    Wrong
-        exit 2, naming what differs.
-    """
+    """Refuse a single run, a run twice, and runs of another task, other classes, grid or split: `Wrong` (exit 2), naming what differs."""
     if len(members) < 2 or len(set(paths)) < len(paths):
         raise Wrong(f"an ensemble of {listed(paths) or 'nothing'}", remedy="give two different runs or more")
     here = described(members[0])
     for path, there in zip(paths[1:], map(described, members[1:]), strict=True):
         differ = [f"{k} {shown(there.get(k), 60)}, not {shown(v, 60)}" for k, v in here.items() if there.get(k) != v]
         if differ:
-            raise Wrong(
-                f"{path} is of another kind than {paths[0]}", where=listed(differ, 4), remedy="join runs of one task"
-            )
+            what = f"{path} is of another kind than {paths[0]}"
+            raise Wrong(what, where=listed(differ, 4), remedy="join runs of one task")
     parts = [{i: (row["part"], row["sha256"]) for i, row in split.items()} for split in splits]
     for path, others in zip(paths[1:], parts[1:], strict=False):
         if others != parts[0]:
@@ -108,12 +97,8 @@ def refuse_others(paths: list[str], members: list[Experiment], splits: list[dict
 
 def described(e: Experiment) -> dict[str, Any]:
     """What members must share: the experiment, what an answer is, and the images' grid."""
-    card = e.data.card()
-    return (
-        {"experiment": e.name}
-        | vars(e.data.kind)
-        | {k: getattr(card, k) for k in ("channels", "size", "range", "inputs")}
-    )
+    grid = {k: getattr(e.data.card(), k) for k in ("channels", "size", "range", "inputs")}
+    return {"experiment": e.name} | vars(e.data.kind) | grid
 
 
 def copy_weights(parents: list[dict[str, Any]], model: nn.Module) -> None:

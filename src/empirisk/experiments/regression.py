@@ -13,7 +13,7 @@ from empirisk.models.layers import Standardised
 from empirisk.models.polynomial import Polynomial, least_squares
 from empirisk.models.transfer import begin, parents
 from empirisk.recipe import Architecture, Recipe, Regularization, dashed
-from empirisk.regularization import dropped, mixing, regularised
+from empirisk.regularization import dropped, regularised, terms
 from empirisk.tasks import regression as tasks
 
 
@@ -56,7 +56,7 @@ def regression(
         data.as_pairs(kind, change=augmentation(regularization.augment, card.dims, rigid=True)),
         Standardised(dropped(net, regularization), card.mean, card.std),
         task,
-        [] if solved else [Player(mixing.mixup(regularised(task.loss, regularization), mixup))],
+        [] if solved else [Player(terms.mixup(regularised(task.loss, regularization), mixup))],
         dc.replace(recipe, lr=recipe.lr or models.defaults(model)["lr"]),
         begin(architecture.weights, freeze=architecture.freeze),
         least_squares if solved else None,
@@ -65,17 +65,10 @@ def regression(
 
 
 def refuse_steps(recipe: Recipe, regularization: Regularization, given: dict[str, bool]) -> None:
-    """Refuse what only steps can honour.
-
-    Raises
-    ------
-    Wrong
-        exit 2, naming the flag.
-    """
+    """Refuse what only steps can honour: `Wrong` (exit 2), naming the flag."""
     for group in (recipe, regularization):
         usual = type(group)()
         given |= {k: v != getattr(usual, k) for k, v in vars(group).items() if k not in {"seed", "precision"}}
     for flag in (k for k, differs in given.items() if differs):
-        raise Wrong(
-            f"--{dashed(flag)}: a polynomial takes no steps, it is solved by least squares", remedy="leave it out"
-        )
+        what = "a polynomial takes no steps, it is solved by least squares"
+        raise Wrong(f"--{dashed(flag)}: {what}", remedy="leave it out")

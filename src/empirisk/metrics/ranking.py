@@ -25,22 +25,18 @@ def scores(
     """
     truth, p, choice = np.asarray(truth), np.asarray(p, float), np.asarray(choice)
     K = len(names)
-    if not multi and K == 2:
-        found = _one(truth == 1, p[:, 1], choice == 1) | _all(truth, p, choice) | {"brier": brier(truth == 1, p[:, 1])}
-        found["balanced_accuracy"] = balanced_accuracy(truth, choice, 2)
-        return {m: found[m] for m in METRICS if m in found}
     y, f = (v.astype(bool) if multi else v[:, None] == np.arange(K) for v in (truth, choice))  # (N, K)
-    each = [_one(y[:, k], p[:, k], f[:, k]) for k in range(K)]
-    if multi:
-        for k, one in enumerate(each):
-            one |= _all(y[:, k].astype(int), np.stack([1 - p[:, k], p[:, k]], 1), f[:, k])
-            one["brier"] = brier(y[:, k], p[:, k])
-    found = {m: Macro(tuple(one[m] for one in each)) for m in each[0]}
+    each = [] if K == 2 and not multi else [_one(y[:, k], p[:, k], f[:, k]) for k in range(K)]
+    for k, one in enumerate(each if multi else []):
+        one |= _all(y[:, k].astype(int), np.stack([1 - p[:, k], p[:, k]], 1), f[:, k])
+        one["brier"] = brier(y[:, k], p[:, k])
+    found = {m: Macro(tuple(o[m] for o in each)) for m in each[0]} if each else _one(y[:, 1], p[:, 1], f[:, 1])
     if not multi:
-        found |= _all(truth, p, choice) | {"brier": brier(y, p)}
+        found |= _all(truth, p, choice) | {"brier": brier(y, p) if each else brier(y[:, 1], p[:, 1])}
         found["balanced_accuracy"] = balanced_accuracy(truth, choice, K)
     plain = {m: found[m] for m in METRICS if m in found}
-    return plain | {f"{m}/{name}": one[m] for m in plain for name, one in zip(names, each, strict=True) if m in one}
+    single = list(zip(names, each, strict=True)) if each else []
+    return plain | {f"{m}/{name}": one[m] for m in plain for name, one in single if m in one}
 
 
 def _one(y: np.ndarray, p: np.ndarray, f: np.ndarray) -> dict[str, Statistic]:

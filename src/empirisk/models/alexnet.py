@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from empirisk.models.forms import Maps, halving, he_normal, mean_grid, small_form
-from empirisk.models.layers import Activation, Pool, convolution, nonlinearity, pooling
+from empirisk.models.layers import Activation, Layers, Pool
 
 GRID = 6
 
@@ -15,29 +15,26 @@ class AlexNet(nn.Module):
     """Five convolutions, three poolings of 3x3 stride 2 that overlap, three full layers.
 
     Krizhevsky (2014), one column of Krizhevsky et al. (2012) without its local norm; parameters are named as torchvision
-    names them. The form for small images begins with 3x3 stride 1 for 11x11 stride 4, and without the first pooling.
+    names them. `width` = channels of the first convolution (64 in the paper, whose dropout is .5). The form for small images
+    begins with 3x3 stride 1 for 11x11 stride 4, and without the first pooling.
+
+    >>> sum(p.numel() for p in AlexNet(3, 10, width=4).parameters())
+    227150
     """
 
     def __init__(
-        self,
-        channels: int,
-        classes: int,
-        *,
-        dims: int,
-        sides: Sequence[int],
-        width: int,
-        dropout: float,
-        phi: Activation,
-        pool: Pool,
-        small: bool,
-    ) -> None:
+        self, channels: int, classes: int, *, dims: int = 2, size: Sequence[int] = (224, 224), width: int = 16,
+        dropout: float = 0.0, activation: str | Activation = "relu", pool: str | Pool = "max", stem: str = "auto",
+    ) -> None:  # fmt: skip
         super().__init__()
-        conv = convolution(dims)
+        small = small_form("alexnet", stem, size, least=63)
+        make = Layers(dims, activation=activation, pool=pool)
+        conv, phi = make.conv, make.phi
         first = conv(channels, width, 3, padding=1) if small else conv(channels, width, 11, stride=4, padding=2)
-        second, sides = halving(pool(3, stride=2), sides, small=small)
-        third, sides = halving(pool(3, stride=2), sides, small=small)
+        second, sides = halving(make.pool(3, stride=2), size, small=small)
+        third, sides = halving(make.pool(3, stride=2), sides, small=small)
         self.features = Maps(
-            first, phi(), nn.Identity() if small else pool(3, stride=2),
+            first, phi(), nn.Identity() if small else make.pool(3, stride=2),
             conv(width, 3 * width, 5, padding=2), phi(), second,
             conv(3 * width, 6 * width, 3, padding=1), phi(),
             conv(6 * width, 4 * width, 3, padding=1), phi(),
@@ -63,27 +60,3 @@ class AlexNet(nn.Module):
         """(n, C, *size) -> (n, classes)."""
         out: Tensor = self.classifier[-1](self.embed(x))
         return out
-
-
-def alexnet(
-    channels: int,
-    classes: int,
-    *,
-    dims: int = 2,
-    size: Sequence[int] = (224, 224),
-    width: int = 16,
-    dropout: float = 0.0,
-    activation: str | Activation = "relu",
-    pool: str | Pool = "max",
-    stem: str = "auto",
-) -> AlexNet:
-    """`width` = channels of the first convolution (64 in the paper, whose dropout is .5).
-
-    >>> sum(p.numel() for p in alexnet(3, 10, width=4).parameters())
-    227150
-    """
-    small = small_form("alexnet", stem, size, least=63)
-    return AlexNet(
-        channels, classes, dims=dims, sides=size, width=width, dropout=dropout, phi=nonlinearity(activation),
-        pool=pooling(pool, dims), small=small,
-    )  # fmt: skip

@@ -41,8 +41,7 @@ class Cumulative(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The net's maps."""
-        found: list[Tensor] = self.net.features(x)  # type: ignore[operator]
-        return found
+        return list(self.net.features(x))  # type: ignore[operator]
 
     def embed(self, x: Tensor) -> Tensor:
         """(n, C, *size) -> (n, D): what the net's last layer sees."""

@@ -17,12 +17,7 @@ def small_form(name: str, stem: str, size: Sequence[int], *, least: int = 1) -> 
     """Whether the form for small images is meant: asked for, or `auto` and a side below 64 pixels.
 
     Its first convolution keeps the resolution, its stem does not pool, and a later pooling is left out where a side would
-    fall under 4. The imagenet form needs `least` pixels a side.
-
-    Raises
-    ------
-    Wrong
-        exit 2: vectors, an unknown stem, too small an image for the imagenet form.
+    fall under 4. `Wrong` (exit 2): vectors, an unknown stem, fewer than `least` pixels a side for the imagenet form.
     """
     need_images(name, size)
     small: bool = chosen("stem", stem, {"auto": min(size) < 64, "small": True, "imagenet": False})
@@ -32,7 +27,7 @@ def small_form(name: str, stem: str, size: Sequence[int], *, least: int = 1) -> 
 
 
 def named_size(family: Callable[P, T], name: str, layers: int) -> Callable[P, T]:
-    """The family's function at one number of layers, known by its own name."""
+    """The family at one number of layers, known by its own name."""
     sized = partial(cast(Callable[..., T], family), layers=layers)
     vars(sized).update(__name__=name, __qualname__=name, __module__=family.__module__, __doc__=family.__doc__)
     return cast(Callable[P, T], sized)
@@ -45,11 +40,8 @@ def mean_grid(dims: int, places: Sequence[int]) -> nn.Module:
 
 def halving(pool: nn.Module, sides: Sequence[int], *, small: bool) -> tuple[nn.Module, tuple[int, ...]]:
     """A pooling and the sides after it; in the small form nothing where a side would fall under 4."""
-    if not (small and min(sides) < 4):
-        after = tuple(pool(torch.zeros(1, 1, *sides)).shape[2:])
-        if not (small and min(after) < 4):
-            return pool, after
-    return nn.Identity(), tuple(sides)
+    after = tuple(sides) if small and min(sides) < 4 else tuple(pool(torch.zeros(1, 1, *sides)).shape[2:])
+    return (nn.Identity(), tuple(sides)) if small and min(after) < 4 else (pool, after)
 
 
 def he_normal(net: nn.Module) -> None:

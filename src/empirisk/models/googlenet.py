@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from empirisk.models.forms import halving, he_normal, mean_grid, small_form
-from empirisk.models.layers import Activation, Norm, Pool, convolution, mean_pool, nonlinearity, normalisation, pooling
+from empirisk.models.layers import Activation, Layers, Norm, Pool, mean_pool
 
 BLOCKS = {
     "3a": (64, 96, 128, 16, 32, 32), "3b": (128, 128, 192, 32, 96, 64),
@@ -24,15 +24,13 @@ GRID = 4
 class Convolved(nn.Module):
     """phi(norm(conv(x))), the norm's epsilon .001 as torchvision has it."""
 
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, dims: int, norm: Norm, phi: Activation
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, make: Layers, *, stride: int = 1) -> None:
         super().__init__()
-        self.conv = convolution(dims)(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
-        self.bn = norm(outputs)
+        self.conv = make.conv(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
+        self.bn = make.norm(outputs)
         if isinstance(self.bn, nn.modules.batchnorm._BatchNorm):
             self.bn.eps = 1e-3
-        self.phi = phi()
+        self.phi = make.phi()
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, *size) -> (n, outputs, *size / stride)."""
@@ -46,19 +44,14 @@ class Inception(nn.Module):
     What the paper has as 5x5 is 3x3 here, as in torchvision and every set of weights made with it.
     """
 
-    def __init__(
-        self, inputs: int, channels: Sequence[int], *, dims: int, norm: Norm, phi: Activation, pool: Pool
-    ) -> None:
+    def __init__(self, inputs: int, channels: Sequence[int], make: Layers) -> None:
         super().__init__()
-
-        def convolved(inputs: int, outputs: int, kernel: int) -> Convolved:
-            return Convolved(inputs, outputs, kernel, dims=dims, norm=norm, phi=phi)
-
         one, reduced3, three, reduced5, five, projected = channels
-        self.branch1 = convolved(inputs, one, 1)
-        self.branch2 = nn.Sequential(convolved(inputs, reduced3, 1), convolved(reduced3, three, 3))
-        self.branch3 = nn.Sequential(convolved(inputs, reduced5, 1), convolved(reduced5, five, 3))
-        self.branch4 = nn.Sequential(pool(3, stride=1, padding=1, ceil_mode=True), convolved(inputs, projected, 1))
+        self.branch1 = Convolved(inputs, one, 1, make)
+        self.branch2 = nn.Sequential(Convolved(inputs, reduced3, 1, make), Convolved(reduced3, three, 3, make))
+        self.branch3 = nn.Sequential(Convolved(inputs, reduced5, 1, make), Convolved(reduced5, five, 3, make))
+        pooled = make.pool(3, stride=1, padding=1, ceil_mode=True)
+        self.branch4 = nn.Sequential(pooled, Convolved(inputs, projected, 1, make))
         self.outputs = one + three + five + projected
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,14 +62,12 @@ class Inception(nn.Module):
 class Auxiliary(nn.Module):
     """A classifier on a map inside: means over a grid of 4, 1x1 convolution, two full layers. Section 5."""
 
-    def __init__(
-        self, inputs: int, classes: int, *, width: int, dims: int, norm: Norm, phi: Activation, dropout: float
-    ) -> None:
+    def __init__(self, inputs: int, classes: int, make: Layers, *, width: int, dropout: float) -> None:
         super().__init__()
-        self.avgpool = mean_grid(dims, [GRID] * dims)
-        self.conv = Convolved(inputs, 2 * width, 1, dims=dims, norm=norm, phi=phi)
-        self.fc1 = nn.Linear(2 * width * GRID**dims, 16 * width)
-        self.phi, self.dropout = phi(), nn.Dropout(dropout)
+        self.avgpool = mean_grid(make.dims, [GRID] * make.dims)
+        self.conv = Convolved(inputs, 2 * width, 1, make)
+        self.fc1 = nn.Linear(2 * width * GRID**make.dims, 16 * width)
+        self.phi, self.dropout = make.phi(), nn.Dropout(dropout)
         self.fc2 = nn.Linear(16 * width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,45 +81,36 @@ class GoogLeNet(nn.Module):
     """A stem and nine inception blocks; the loss is that of the output + .3 those of two auxiliaries, after 4a and 4d.
 
     Szegedy et al. (2015), table 1, with the norms of Ioffe & Szegedy (2015); parameters are named as torchvision names them.
-    The form for small images begins with 3x3 stride 1 for 7x7 stride 2, and without the first pooling.
+    `width` = channels of the first convolution (64 in the paper, whose dropout is .4). The form for small images begins with
+    3x3 stride 1 for 7x7 stride 2, and without the first pooling.
     """
 
     class_layers: ClassVar[tuple[str, ...]] = ("fc", "aux1.fc2", "aux2.fc2")
     "the layers that give a number a class"
 
     def __init__(
-        self,
-        channels: int,
-        classes: int,
-        *,
-        dims: int,
-        sides: Sequence[int],
-        width: int,
-        dropout: float,
-        norm: Norm,
-        phi: Activation,
-        pool: Pool,
-        small: bool,
-    ) -> None:
+        self, channels: int, classes: int, *, dims: int = 2, size: Sequence[int] = (224, 224), width: int = 16,
+        dropout: float = 0.0, norm: str | Norm = "batch", activation: str | Activation = "relu", pool: str | Pool = "max",
+        stem: str = "auto",
+    ) -> None:  # fmt: skip
         super().__init__()
+        small = small_form("googlenet", stem, size, least=15)
+        make = Layers(dims, norm=norm, activation=activation, pool=pool)
         kernel, stride = (3, 1) if small else (7, 2)
-        self.conv1 = Convolved(channels, width, kernel, stride=stride, dims=dims, norm=norm, phi=phi)
-        self.maxpool1 = nn.Identity() if small else pool(3, stride=2, ceil_mode=True)
-        self.conv2 = Convolved(width, width, 1, dims=dims, norm=norm, phi=phi)
-        self.conv3 = Convolved(width, 3 * width, 3, dims=dims, norm=norm, phi=phi)
-        self.maxpool2, sides = halving(pool(3, stride=2, ceil_mode=True), sides, small=small)
-        self.maxpool3, sides = halving(pool(3, stride=2, ceil_mode=True), sides, small=small)
-        self.maxpool4, sides = halving(pool(2, stride=2, ceil_mode=True), sides, small=small)
+        self.conv1 = Convolved(channels, width, kernel, make, stride=stride)
+        self.maxpool1 = nn.Identity() if small else make.pool(3, stride=2, ceil_mode=True)
+        self.conv2 = Convolved(width, width, 1, make)
+        self.conv3 = Convolved(width, 3 * width, 3, make)
+        self.maxpool2, sides = halving(make.pool(3, stride=2, ceil_mode=True), size, small=small)
+        self.maxpool3, sides = halving(make.pool(3, stride=2, ceil_mode=True), sides, small=small)
+        self.maxpool4, sides = halving(make.pool(2, stride=2, ceil_mode=True), sides, small=small)
         inputs, found = 3 * width, dict[str, int]()
         for name, numbers in BLOCKS.items():
-            scaled = [max(1, round(n * width / 64)) for n in numbers]
-            block = Inception(inputs, scaled, dims=dims, norm=norm, phi=phi, pool=pool)
+            block = Inception(inputs, [max(1, round(n * width / 64)) for n in numbers], make)
             self.add_module(f"inception{name}", block)
             inputs = found[name] = block.outputs
-        self.aux1, self.aux2 = (
-            Auxiliary(found[name], classes, width=width, dims=dims, norm=norm, phi=phi, dropout=dropout)
-            for name in ("4a", "4d")
-        )
+        self.aux1 = Auxiliary(found["4a"], classes, make, width=width, dropout=dropout)
+        self.aux2 = Auxiliary(found["4d"], classes, make, width=width, dropout=dropout)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(inputs, classes)
         he_normal(self)
@@ -165,23 +147,3 @@ class GoogLeNet(nn.Module):
         found = self.maps(x)
         out = self.fc(self.dropout(mean_pool(found["5b"])))
         return [(1.0, out), (AUXILIARY, self.aux1(found["4a"])), (AUXILIARY, self.aux2(found["4d"]))]
-
-
-def googlenet(
-    channels: int,
-    classes: int,
-    *,
-    dims: int = 2,
-    size: Sequence[int] = (224, 224),
-    width: int = 16,
-    dropout: float = 0.0,
-    norm: str | Norm = "batch",
-    activation: str | Activation = "relu",
-    pool: str | Pool = "max",
-    stem: str = "auto",
-) -> GoogLeNet:
-    """`width` = channels of the first convolution (64 in the paper, whose dropout is .4, without norms)."""
-    return GoogLeNet(
-        channels, classes, dims=dims, sides=size, width=width, dropout=dropout, norm=normalisation(norm, dims),
-        phi=nonlinearity(activation), pool=pooling(pool, dims), small=small_form("googlenet", stem, size, least=15),
-    )  # fmt: skip

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from empirisk.errors import Wrong, near
+from empirisk.models.activations import ACTIVATIONS
 
 Norm = Callable[[int], nn.Module]
 """channels -> a layer that normalises them."""
@@ -20,22 +21,9 @@ Pool = Callable[..., nn.Module]
 """(kernel, stride=, padding=, ceil_mode=) -> a layer that pools."""
 T = TypeVar("T")
 
-ACTIVATIONS: dict[str, Activation] = {
-    "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "prelu": nn.PReLU, "elu": nn.ELU, "selu": nn.SELU, "gelu": nn.GELU,
-    "silu": nn.SiLU, "mish": nn.Mish, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus,
-    "softsign": nn.Softsign, "hardswish": nn.Hardswish, "identity": nn.Identity,
-}  # fmt: skip
-"""phi by name; without one, `identity`, a network of full layers is linear."""
-
 
 def chosen(flag: str, name: str | T, known: Mapping[str, T]) -> T:
-    """What a name stands for; anything else is taken as it is.
-
-    Raises
-    ------
-    Wrong
-        exit 2: an unknown name.
-    """
+    """What a name stands for, anything else as it is; `Wrong` (exit 2) for an unknown name."""
     if not isinstance(name, str):
         return name
     if name not in known:
@@ -44,13 +32,7 @@ def chosen(flag: str, name: str | T, known: Mapping[str, T]) -> T:
 
 
 def need_images(name: str, size: Sequence[int], *, least: int = 1, remedy: str = "--model mlp") -> None:
-    """Refuse vectors, and images with a side below `least` pixels.
-
-    Raises
-    ------
-    Wrong
-        exit 2.
-    """
+    """Refuse vectors, and images with a side below `least` pixels: `Wrong` (exit 2)."""
     if not size:
         raise Wrong(f"model {name} needs images, these rows are vectors", remedy="give --model linear or --model mlp")
     if min(size) < least:
@@ -88,49 +70,46 @@ class L2Pool(nn.Module):
 
 
 def pooling(pool: str | Pool, dims: int) -> Pool:
-    """The pooling of a name, max, average (of the places inside) or l2; a callable is taken as it is.
-
-    Raises
-    ------
-    Wrong
-        exit 2: an unknown name.
-    """
+    """The pooling of a name: max, average (of the places inside) or l2; a callable is taken as it is."""
     mean = partial(nn.AvgPool2d if dims == 2 else nn.AvgPool3d, count_include_pad=False)
     named: dict[str, Pool] = {"max": max_pool(dims), "average": mean, "l2": L2Pool}
     return chosen("pool", pool, named)
 
 
 def nonlinearity(activation: str | Activation, *, inplace: bool = True) -> Activation:
-    """The activation of a name, which may write over its input unless told not to; a callable is taken as it is.
-
-    Raises
-    ------
-    Wrong
-        exit 2: an unknown name.
-    """
-    named: dict[str, Activation] = ACTIVATIONS | {"relu": partial(nn.ReLU, inplace=inplace)}
-    return chosen("activation", activation, named)
+    """The activation of a name, which may write over its input unless told not to; a callable is taken as it is."""
+    named: dict[str, Activation] = {name: getattr(nn, phi.layer) for name, phi in ACTIVATIONS.items()}
+    return chosen("activation", activation, named | {"relu": partial(nn.ReLU, inplace=inplace)})
 
 
 def normalisation(norm: str | Norm, dims: int) -> Norm:
     """The norm of a name, over samples (batch), 8 groups of channels, all of them (layer), each (instance); or none.
 
     Ioffe & Szegedy (2015); Wu & He (2018), figure 2. A callable is taken as it is.
-
-    Raises
-    ------
-    Wrong
-        exit 2: an unknown name.
     """
-    instance = nn.InstanceNorm2d if dims == 2 else nn.InstanceNorm3d
     named: dict[str, Norm] = {
         "batch": nn.BatchNorm2d if dims == 2 else nn.BatchNorm3d,
         "group": lambda channels: nn.GroupNorm(math.gcd(8, channels), channels),
         "layer": lambda channels: nn.GroupNorm(1, channels),
-        "instance": lambda channels: instance(channels, affine=True),
+        "instance": partial(nn.InstanceNorm2d if dims == 2 else nn.InstanceNorm3d, affine=True),
         "none": lambda channels: nn.Identity(),
     }
     return chosen("norm", norm, named)
+
+
+class Layers:
+    """The layers that one network is made of: `conv`, `norm`, `phi` and `pool`, by number of dimensions and name or callable.
+
+    `inplace`: an activation may write over its input. `Wrong` (exit 2) for an unknown name.
+    """
+
+    def __init__(
+        self, dims: int, *, norm: str | Norm = "none", activation: str | Activation = "relu", pool: str | Pool = "max",
+        inplace: bool = True,
+    ) -> None:  # fmt: skip
+        self.dims, self.conv = dims, convolution(dims)
+        self.norm, self.pool = normalisation(norm, dims), pooling(pool, dims)
+        self.phi = nonlinearity(activation, inplace=inplace)
 
 
 @torch.no_grad()
@@ -171,19 +150,17 @@ def counted(net: nn.Module, channels: int, size: Sequence[int]) -> tuple[int, in
     Biases, norms and activations are not counted among the multiply-adds, as in the papers.
     """
     dry = copy.deepcopy(net).to("meta").eval()
-    parameters, products = dict[nn.Module, int](), 0
+    parameters, products = dict[nn.Module, int](), list[int]()
 
     def add(module: nn.Module, inputs: object, output: Tensor) -> None:
-        nonlocal products
         parameters[module] = sum(p.numel() for p in module.parameters(recurse=False))
         if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
-            products += output.numel() * module.weight[0].numel()
+            products.append(output.numel() * module.weight[0].numel())
 
     for module in dry.modules():
-        if any(True for _ in module.parameters(recurse=False)):
-            module.register_forward_hook(add)
+        module.register_forward_hook(add)
     dry(torch.zeros(1, channels, *size, device="meta"))
-    return sum(parameters.values()), products
+    return sum(parameters.values()), sum(products)
 
 
 def over_heads(model: nn.Module, x: Tensor, terms: Callable[[Tensor], Tensor]) -> Tensor:
@@ -235,25 +212,14 @@ class Standardised(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The net's maps at its strides; none where it has none."""
-        features = getattr(self.net, "features", None)
-        if features is None:
-            return []
-        maps = features(self.standardise(x))
+        maps = self.net.features(self.standardise(x)) if hasattr(self.net, "features") else []  # type: ignore[operator]
         return [maps] if isinstance(maps, Tensor) else list(maps)
 
     def embed(self, x: Tensor) -> Tensor:
-        """(n, C, *size) -> (n, D): what the net's last layer sees.
-
-        Raises
-        ------
-        Wrong
-            exit 2: a net of the reader's own without `embed`.
-        """
-        embed = getattr(self.net, "embed", None)
-        if embed is None:
-            remedy = "give it a method embed(x) -> (n, D)"
-            raise Wrong(f"model {type(self.net).__name__} has no embed", remedy=remedy)
-        out: Tensor = embed(self.standardise(x))
+        """(n, C, *size) -> (n, D): what the net's last layer sees; `Wrong` (exit 2) for a net of one's own without `embed`."""
+        if not hasattr(self.net, "embed"):
+            raise Wrong(f"model {type(self.net).__name__} has no embed", remedy="give it a method embed(x) -> (n, D)")
+        out: Tensor = self.net.embed(self.standardise(x))  # type: ignore[operator]
         return out
 
     def heads(self, x: Tensor) -> list[tuple[float, Tensor]]:

@@ -15,16 +15,18 @@ class Polynomial(nn.Module):
 
     x in deviations of the training rows, so that x_j / sqrt 3 lies in [-1, 1] where x_j is uniform; there the P_k are orthogonal
     and the equations well-conditioned, which powers of x are not (Bishop 2006, section 1.1 and exercise 1.1).
+    `Wrong` (exit 2) for images, and a degree below 1.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, degree: int) -> None:
+    def __init__(self, channels: int, classes: int, *, size: Sequence[int] = (), degree: int = 3) -> None:
         super().__init__()
+        if size:
+            what = "model polynomial is for numbers, these rows are images"
+            raise Wrong(what, remedy="give --model linear or resnet18")
+        if degree < 1:
+            raise Wrong(f"--degree is {degree}", remedy="it must be 1 or above")
         self.degree = degree
-        self.fc = nn.Linear(inputs * degree, outputs)
-
-    def features(self, x: Tensor) -> list[Tensor]:
-        """No maps."""
-        return []
+        self.fc = nn.Linear(channels * degree, classes)
 
     def embed(self, x: Tensor) -> Tensor:
         """(n, D) -> (n, D d): P_1 .. P_d of each number, by (k + 1) P_{k+1} = (2k + 1) u P_k - k P_{k-1}."""
@@ -35,24 +37,9 @@ class Polynomial(nn.Module):
         return torch.stack(terms[1 : self.degree + 1], 2).flatten(1)  # (n, D, d) -> (n, D d)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, D) -> (n, outputs)."""
+        """(n, D) -> (n, classes)."""
         out: Tensor = self.fc(self.embed(x))
         return out
-
-
-def polynomial(channels: int, classes: int, *, size: Sequence[int] = (), degree: int = 3) -> Polynomial:
-    """A polynomial of numbers.
-
-    Raises
-    ------
-    Wrong
-        exit 2 for images, and a degree below 1.
-    """
-    if size:
-        raise Wrong("model polynomial is for numbers, these rows are images", remedy="give --model linear or resnet18")
-    if degree < 1:
-        raise Wrong(f"--degree is {degree}", remedy="it must be 1 or above")
-    return Polynomial(channels, classes, degree=degree)
 
 
 @torch.no_grad()

@@ -20,12 +20,8 @@ def begin(weights: str | Path | None, *, freeze: bool) -> Callable[[nn.Module], 
     """What is done to a model once, before it moves: it takes the weights, then all but its last layer is frozen.
 
     Of a model behind its standardising layer the net within is meant: mean and deviation stay those of the new training
-    rows. A BatchNorm that is frozen keeps its statistics (`Standardised.train`).
-
-    Raises
-    ------
-    Wrong
-        exit 2, when called: weights that cannot be read, or of another architecture, whose layers are named.
+    rows. A BatchNorm that is frozen keeps its statistics (`Standardised.train`). `Wrong` (exit 2), when called: weights that
+    cannot be read, or of another architecture, whose layers are named.
     """
     if weights is None and not freeze:
         return None
@@ -51,27 +47,19 @@ def parents(weights: str | Path | None) -> dict[str, str]:
 def read(path: Path) -> tuple[dict[str, Tensor], str]:
     """The tensors of a safetensors file, or of a run's network, and where they came from.
 
-    Raises
-    ------
-    Wrong
-        exit 2: missing, damaged, of another format, not finite.
+    `Wrong` (exit 2): missing, damaged, of another format, not finite.
     """
     if path.is_dir():
         RunFolder(path).read()  # refuses what is no run
         path = RunFolder(path).weights
     elif path.exists() and path.suffix != ".safetensors":
-        convert = (
-            f'safetensors.torch.save_file(torch.load("{path.name}", weights_only=True), "{path.stem}.safetensors")'
-        )
-        raise Wrong(
-            f"{shown(path)} is no safetensors file",
-            remedy=f"weights of other formats may run code; convert them: {convert}",
-        )
+        call = f'save_file(torch.load("{path.name}", weights_only=True), "{path.stem}.safetensors")'
+        remedy = f"weights of other formats may run code; convert them: safetensors.torch.{call}"
+        raise Wrong(f"{shown(path)} is no safetensors file", remedy=remedy)
     found = codec.load(files.read_bytes(path, limit=LIMIT, code=2), str(path), code=2)
     if bad := codec.not_finite(found):
-        raise Wrong(
-            f"{shown(path)} holds numbers that are not finite", where=listed(bad, 5), remedy="give other weights"
-        )
+        what = f"{shown(path)} holds numbers that are not finite"
+        raise Wrong(what, where=listed(bad, 5), remedy="give other weights")
     within = {name.removeprefix("net."): t for name, t in found.items() if name.startswith("net.")}
     return within or found, str(path)
 
@@ -80,12 +68,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], str]:
 def take(net: nn.Module, given: Mapping[str, Tensor], case: str) -> None:
     """Put the weights into `net`: to other channels of the image the first kernels are adapted, for other classes the last is new.
 
-    w'_c = 1/C' sum_c w_c: an image whose channels are equal gives the same maps, whatever their number.
-
-    Raises
-    ------
-    Wrong
-        exit 2: any other difference in names or shapes; the layers are named.
+    w'_c = 1/C' sum_c w_c: an image whose channels are equal gives the same maps, whatever their number. `Wrong` (exit 2): any
+    other difference in names or shapes; the layers are named.
     """
     first = [f"{name}.weight" for name, _ in weighted_layers(net)[:1]]
     here, new = net.state_dict(), {f"{name}.{part}" for name in last_layers(net) for part in ("weight", "bias")}
@@ -97,21 +81,16 @@ def take(net: nn.Module, given: Mapping[str, Tensor], case: str) -> None:
                 differ.append(name)
         elif there.shape == tensor.shape:
             tensor.copy_(there)
-        elif name in first and tensor.ndim > 2 and alike(there, tensor):
+        elif name in first and there.ndim == tensor.ndim > 2 and there[:, :1].shape == tensor[:, :1].shape:
             tensor.copy_((there.sum(1, keepdim=True) / tensor.shape[1]).expand_as(tensor))
         elif not (name in new and there.shape[1:] == tensor.shape[1:]):
             differ.append(name)
     if differ:
-        said = [f"{name}: {_shape(given.get(name))}, not {_shape(here.get(name))}" for name in differ]
-        raise Wrong(
-            f"{shown(case)} holds the weights of another architecture", where=listed(said, 5),
-            remedy="give the --model, --width, --stem and --norm that they were made with",
-        )  # fmt: skip
-
-
-def alike(a: Tensor, b: Tensor) -> bool:
-    """Kernels of equal number and size, for whatever channels."""
-    return a.ndim == b.ndim and a.shape[0] == b.shape[0] and a.shape[2:] == b.shape[2:]
+        shapes = [[list(t.shape) if t is not None else "nothing" for t in (given.get(k), here.get(k))] for k in differ]
+        said = [f"{name}: {there}, not {needed}" for name, (there, needed) in zip(differ, shapes, strict=True)]
+        what = f"{shown(case)} holds the weights of another architecture"
+        remedy = "give the --model, --width, --stem and --norm that they were made with"
+        raise Wrong(what, where=listed(said, 5), remedy=remedy)
 
 
 def last_layers(net: nn.Module) -> tuple[str, ...]:
@@ -122,16 +101,11 @@ def last_layers(net: nn.Module) -> tuple[str, ...]:
 
 def weighted_layers(net: nn.Module) -> list[tuple[str, nn.Module]]:
     """Name and module of every layer with a matrix of weights or kernels, in order."""
-    return [
-        (k, m) for k, m in net.named_modules() if isinstance(w := getattr(m, "weight", None), Tensor) and w.ndim > 1
-    ]
+    named = ((name, module, getattr(module, "weight", None)) for name, module in net.named_modules())
+    return [(name, module) for name, module, w in named if isinstance(w, Tensor) and w.ndim > 1]
 
 
 def first_kernels(net: nn.Module) -> Tensor | None:
     """A copy of the kernels (K, C, *size) of the first layer, if that is a convolution."""
     first = next((m for _, m in weighted_layers(net)), None)
     return first.weight.detach().float().cpu().clone() if isinstance(first, nn.Conv2d | nn.Conv3d) else None
-
-
-def _shape(tensor: Tensor | None) -> str:
-    return "nothing" if tensor is None else str(list(tensor.shape))

@@ -1,6 +1,5 @@
 """The U-Net: over an encoder's maps, its own or any network's, a path back to the resolution of the image; 2D and 3D."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -8,17 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from empirisk.errors import Wrong
-from empirisk.models.layers import (
-    Activation,
-    Norm,
-    beheaded,
-    convolution,
-    mean_pool,
-    need_images,
-    nonlinearity,
-    normalisation,
-    shapes_of,
-)
+from empirisk.models.layers import Activation, Layers, Norm, beheaded, mean_pool, need_images, shapes_of
 
 Strides = Sequence[int | Sequence[int]]
 """Of each level against the one before; several numbers where the axes differ."""
@@ -27,15 +16,13 @@ Strides = Sequence[int | Sequence[int]]
 class Block(nn.Module):
     """Twice a 3x3 convolution, norm, phi; the first takes the stride. Ronneberger et al. (2015), figure 1, padded."""
 
-    def __init__(
-        self, inputs: int, outputs: int, *, dims: int, norm: Norm, phi: Activation, stride: int | Sequence[int] = 1
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, make: Layers, *, stride: int | Sequence[int] = 1) -> None:
         super().__init__()
-        conv, step = convolution(dims), stride if isinstance(stride, int) else tuple(stride)
-        self.conv1 = conv(inputs, outputs, 3, stride=step, padding=1, bias=False)  # type: ignore[arg-type]
-        self.norm1, self.phi = norm(outputs), phi()
-        self.conv2 = conv(outputs, outputs, 3, padding=1, bias=False)
-        self.norm2 = norm(outputs)
+        step = stride if isinstance(stride, int) else tuple(stride)
+        self.conv1 = make.conv(inputs, outputs, 3, stride=step, padding=1, bias=False)  # type: ignore[arg-type]
+        self.norm1, self.phi = make.norm(outputs), make.phi()
+        self.conv2 = make.conv(outputs, outputs, 3, padding=1, bias=False)
+        self.norm2 = make.norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, *size) -> (n, outputs, *size / stride)."""
@@ -46,13 +33,11 @@ class Block(nn.Module):
 class Encoder(nn.Module):
     """A block a level, each twice as wide as the one before; strided convolutions halve, as in Isensee et al. (2021)."""
 
-    def __init__(self, channels: int, *, strides: Strides, dims: int, width: int, norm: Norm, phi: Activation) -> None:
+    def __init__(self, channels: int, make: Layers, *, strides: Strides, width: int) -> None:
         super().__init__()
         widths = [channels, *(width * 2**level for level in range(len(strides)))]
-        self.levels = nn.ModuleList(
-            Block(a, b, dims=dims, norm=norm, phi=phi, stride=stride)
-            for a, b, stride in zip(widths, widths[1:], strides, strict=False)
-        )
+        pairs = zip(widths, widths[1:], strides, strict=False)
+        self.levels = nn.ModuleList(Block(a, b, make, stride=stride) for a, b, stride in pairs)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """A map a level."""
@@ -71,26 +56,41 @@ class UNet(nn.Module):
     c_l the encoder's maps, V_l a 1x1 convolution to the width of level l, up the nearest neighbour at the size of c_l. Where the
     encoder begins below the image's resolution, c_0 is a block of the image itself.
 
+    `width` = channels of the first level. `strides` (None: 1, 2, 2, 2) are those of its own encoder; another `encoder` is any
+    network with `features`, whose parts that these do not need are left out. An image has at least the product of the
+    strides a side, and need not be of `size`. `Wrong` (exit 2): vectors, an encoder without maps.
+
     Ronneberger et al., MICCAI 2015; Çiçek et al., MICCAI 2016 (3D).
+
+    >>> sum(p.numel() for p in UNet(1, 2).parameters())
+    450098
     """
 
     def __init__(
-        self, encoder: nn.Module, maps: Sequence[int], channels: int, classes: int, *, stem: bool, dims: int, width: int,
-        norm: Norm, phi: Activation, dropout: float,
+        self, channels: int, classes: int, *, dims: int = 2, size: Sequence[int] = (256, 256), width: int = 16,
+        dropout: float = 0.0, norm: str | Norm = "instance", activation: str | Activation = "leaky_relu",
+        strides: Strides | None = None, encoder: nn.Module | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        conv = convolution(dims)
-        self.encoder = encoder
-        self.stem = Block(channels, width, dims=dims, norm=norm, phi=phi) if stem else None
-        skips = [width, *maps] if stem else list(maps)
+        need_images("unet", size)
+        make = Layers(dims, norm=norm, activation=activation)
+        if encoder is None:
+            encoder = Encoder(channels, make, strides=strides or (1, 2, 2, 2), width=width)
+        if not hasattr(encoder, "features"):
+            remedy = "take a network with convolutions, such as resnet18"
+            raise Wrong(f"model {type(encoder).__name__} has no maps of features to go back from", remedy=remedy)
+        maps = shapes_of(encoder, channels, size)
+        if len(maps) < 2:
+            raise Wrong(f"model {type(encoder).__name__} has {len(maps)} maps of features, a U-Net needs two or more")
+        self.encoder = beheaded(encoder, channels, size)
+        self.stem = None if maps[0][1] == 1 else Block(channels, width, make)
+        skips = [c for c, _ in maps] if self.stem is None else [width, *(c for c, _ in maps)]
         widths = [min(c, width * 2**level) for level, c in enumerate(skips[:-1])]
-        below = [*widths[1:], skips[-1]]
-        self.lateral = nn.ModuleList(conv(b, w, 1, bias=False) for b, w in zip(below, widths, strict=True))
-        self.levels = nn.ModuleList(
-            Block(c + w, w, dims=dims, norm=norm, phi=phi) for c, w in zip(skips[:-1], widths, strict=True)
-        )
+        pairs = zip([*widths[1:], skips[-1]], widths, strict=True)
+        self.lateral = nn.ModuleList(make.conv(b, w, 1, bias=False) for b, w in pairs)
+        self.levels = nn.ModuleList(Block(c + w, w, make) for c, w in zip(skips[:-1], widths, strict=True))
         self.dropout = nn.Dropout(dropout)
-        self.head = conv(widths[0], classes, 1)
+        self.head = make.conv(widths[0], classes, 1)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The maps on the way down, from the image's resolution to the deepest."""
@@ -109,51 +109,3 @@ class UNet(nn.Module):
             u = level(torch.cat([skip, up], 1))
         out: Tensor = self.head(self.dropout(u))
         return out
-
-
-def unet(
-    channels: int,
-    classes: int,
-    *,
-    dims: int = 2,
-    size: Sequence[int] = (256, 256),
-    width: int = 16,
-    dropout: float = 0.0,
-    norm: str | Norm = "instance",
-    activation: str | Activation = "leaky_relu",
-    strides: Strides | None = None,
-    encoder: nn.Module | None = None,
-) -> UNet:
-    """A U-Net for images (channels, *size), the size at least the product of the strides; other sizes do as well.
-
-    `width` = channels of the first level. `strides` (None: 1, 2, 2, 2) are those of its own encoder; another `encoder` is any
-    network with `features`, whose parts that these do not need are left out.
-
-    Raises
-    ------
-    Wrong
-        exit 2: vectors, an encoder without maps.
-
-    >>> sum(p.numel() for p in unet(1, 2).parameters())
-    450098
-    """
-    need_images("unet", size)
-    layer, phi = normalisation(norm, dims), nonlinearity(activation)
-    if encoder is None:
-        steps: Strides = strides or (1, 2, 2, 2)
-        encoder = Encoder(channels, strides=steps, dims=dims, width=width, norm=layer, phi=phi)
-    if not hasattr(encoder, "features"):
-        remedy = "take a network with convolutions, such as resnet18"
-        raise Wrong(f"model {type(encoder).__name__} has no maps of features to go back from", remedy=remedy)
-    maps = shapes_of(encoder, channels, size)
-    if len(maps) < 2:
-        raise Wrong(f"model {type(encoder).__name__} has {len(maps)} maps of features, a U-Net needs two or more")
-    return UNet(
-        beheaded(encoder, channels, size), [c for c, _ in maps], channels, classes, stem=_scale(maps[0][1]) > 1, dims=dims,
-        width=width, norm=layer, phi=phi, dropout=dropout,
-    )  # fmt: skip
-
-
-def _scale(stride: int | Sequence[int]) -> int:
-    """Places of the image to one of a map."""
-    return stride if isinstance(stride, int) else math.prod(stride)

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from empirisk.models.forms import Maps, halving, he_normal, mean_grid, named_size, small_form
-from empirisk.models.layers import Activation, Norm, Pool, convolution, nonlinearity, normalisation, pooling
+from empirisk.models.layers import Activation, Layers, Norm, Pool
 
 CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Before each pooling; table 1, columns A, B, D and E."""
@@ -18,40 +18,34 @@ class Vgg(nn.Module):
     """Five stages of 3x3 convolutions, each followed by a pooling of 2x2, then three full layers.
 
     Simonyan & Zisserman (2015), table 1; parameters are named as torchvision names them, of the form with norms too.
+    `width` = channels of the first stage (64 in the paper, whose dropout is .5, without norms). Below 64 pixels poolings are
+    left out where a side would fall under 4.
     """
 
     def __init__(
-        self,
-        channels: int,
-        classes: int,
-        *,
-        layers: int,
-        dims: int,
-        sides: Sequence[int],
-        width: int,
-        dropout: float,
-        norm: Norm | None,
-        phi: Activation,
-        pool: Pool,
-        small: bool,
-    ) -> None:
+        self, channels: int, classes: int, *, layers: Literal[11, 13, 16, 19] = 16, dims: int = 2,
+        size: Sequence[int] = (224, 224), width: int = 16, dropout: float = 0.0, norm: str | Norm = "none",
+        activation: str | Activation = "relu", pool: str | Pool = "max", stem: str = "auto",
+    ) -> None:  # fmt: skip
         super().__init__()
-        chain: list[nn.Module] = []
-        inputs = channels
+        small = small_form(f"vgg{layers}", stem, size, least=32)
+        make = Layers(dims, norm=norm, activation=activation, pool=pool)
+        chain, inputs, sides = list[nn.Module](), channels, tuple(size)
         for stage, count in enumerate(CONVOLUTIONS[layers]):
             outputs = width * min(2**stage, 8)
             for _ in range(count):
-                convolved = convolution(dims)(inputs, outputs, 3, padding=1)
-                chain += [convolved, phi()] if norm is None else [convolved, norm(outputs), phi()]
+                normed = [] if norm == "none" else [make.norm(outputs)]
+                chain += [make.conv(inputs, outputs, 3, padding=1), *normed, make.phi()]
                 inputs = outputs
-            layer, sides = halving(pool(2, stride=2), sides, small=small)
-            chain.append(layer)
+            pooled, sides = halving(make.pool(2, stride=2), sides, small=small)
+            chain.append(pooled)
         self.features = Maps(*chain)
         places = [min(GRID, side) for side in sides] if small else [GRID] * dims
         self.avgpool = mean_grid(dims, places)
         hidden = 64 * width
         self.classifier = nn.Sequential(
-            nn.Linear(inputs * math.prod(places), hidden), phi(), nn.Dropout(dropout), nn.Linear(hidden, hidden), phi(), nn.Dropout(dropout),
+            nn.Linear(inputs * math.prod(places), hidden), make.phi(), nn.Dropout(dropout),
+            nn.Linear(hidden, hidden), make.phi(), nn.Dropout(dropout),
             nn.Linear(hidden, classes),
         )  # fmt: skip
         he_normal(self)
@@ -68,33 +62,4 @@ class Vgg(nn.Module):
         return out
 
 
-def vgg(
-    channels: int,
-    classes: int,
-    *,
-    layers: Literal[11, 13, 16, 19] = 16,
-    dims: int = 2,
-    size: Sequence[int] = (224, 224),
-    width: int = 16,
-    dropout: float = 0.0,
-    norm: str | Norm = "none",
-    activation: str | Activation = "relu",
-    pool: str | Pool = "max",
-    stem: str = "auto",
-) -> Vgg:
-    """`width` = channels of the first stage (64 in the paper, whose dropout is .5, without norms).
-
-    Below 64 pixels poolings are left out where a side would fall under 4.
-    """
-    small = small_form(f"vgg{layers}", stem, size, least=32)
-    return Vgg(
-        channels, classes, layers=layers, dims=dims, sides=size, width=width, dropout=dropout,
-        norm=None if norm == "none" else normalisation(norm, dims), phi=nonlinearity(activation), pool=pooling(pool, dims),
-        small=small,
-    )  # fmt: skip
-
-
-vgg11 = named_size(vgg, "vgg11", 11)
-vgg13 = named_size(vgg, "vgg13", 13)
-vgg16 = named_size(vgg, "vgg16", 16)
-vgg19 = named_size(vgg, "vgg19", 19)
+vgg11, vgg13, vgg16, vgg19 = (named_size(Vgg, f"vgg{n}", n) for n in CONVOLUTIONS)

@@ -8,12 +8,12 @@ dropout                ``--dropout``                              each model: be
 dropout of channels    ``--spatial-dropout``                      ``dropping.py``: a model to a model
 stochastic depth       ``--stochastic-depth``                     ``dropping.py``: a model to a model
 l1 penalty             ``--l1``                                   ``optimization.py``: ``sparse``, an optimiser to an optimiser
-l2 penalty             ``--l2``                                   ``penalty.py``: a loss to a loss
+l2 penalty             ``--l2``                                   ``terms.py``: a loss to a loss
 decoupled decay        ``--weight-decay``                         ``optimization.py``: in the optimiser's step
-input noise            ``--input-noise``                          ``noise.py``: a loss to a loss
-weight noise           ``--weight-noise``                         ``noise.py``: a loss to a loss
+input noise            ``--input-noise``                          ``terms.py``: a loss to a loss
+weight noise           ``--weight-noise``                         ``terms.py``: a loss to a loss
 adversarial training   ``--adversarial``                          ``adversarial.py``: a loss to a loss
-mixup                  ``--mixup``                                ``mixing.py``: a loss to a loss
+mixup                  ``--mixup``                                ``terms.py``: a loss to a loss
 label smoothing        ``--label-smoothing``                      ``tasks/classification.py``: ``training_loss``
 averaged weights       ``--ema``                                  ``optimization.py``: ``Average``
 early stopping         ``--patience`` (the kept epoch: always)    ``erm/run.py``: ``EarlyStopping``
@@ -27,11 +27,7 @@ from empirisk.losses import Loss
 from empirisk.recipe import Regularization
 from empirisk.regularization.adversarial import adversarial
 from empirisk.regularization.dropping import spatial_dropout, stochastic_depth
-from empirisk.regularization.mixing import mixup
-from empirisk.regularization.noise import input_noise, weight_noise
-from empirisk.regularization.penalty import l2_penalty
-
-__all__ = ["dropped", "mixup", "regularised"]
+from empirisk.regularization.terms import input_noise, l2_penalty, weight_noise
 
 
 def regularised(loss: Loss, regularization: Regularization) -> Loss:

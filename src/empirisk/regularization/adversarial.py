@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from empirisk.losses import Batch, Loss
-from empirisk.regularization.noise import pixels_of
+from empirisk.regularization.terms import pixels_of
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Dropout of channels and of residual branches: hooks on a copy of a model, which change neither weights nor their names."""
 
 import copy
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,41 +20,30 @@ def drop(x: Tensor, share: float, axes: int) -> Tensor:
     return x * (b.to(x.dtype) / (1 - share)).view(*b.shape, *[1] * (x.ndim - axes))
 
 
-@dataclass(frozen=True)
-class Drop:
-    """`drop` as a hook on what goes into a layer, or on what comes out; in eval mode nothing is changed."""
+def before(share: float, layer: nn.Module, inputs: Any) -> Any:
+    """A hook: whole channels of what goes into a layer that trains are dropped."""
+    return (drop(inputs[0], share, axes=2), *inputs[1:]) if layer.training else inputs
 
-    share: float
-    axes: int
 
-    def into(self, layer: nn.Module, inputs: Any) -> Any:
-        """Before the layer."""
-        return (drop(inputs[0], self.share, self.axes), *inputs[1:]) if layer.training else inputs
-
-    def out(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        """After the layer."""
-        return drop(output, self.share, self.axes) if layer.training else output
+def after(share: float, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    """A hook: whole samples of what comes out of a layer that trains are dropped."""
+    return drop(output, share, axes=1) if layer.training else output
 
 
 def spatial_dropout(model: nn.Module, share: float) -> nn.Module:
     """The model with whole channels dropped before each of its convolutions but the first. Tompson et al. (2015).
 
-    Raises
-    ------
-    Wrong
-        exit 2: there is no second convolution.
+    `Wrong` (exit 2): there is no second convolution.
     """
     if not share:
         return model
     model = copy.deepcopy(model)
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Conv3d)]
     if len(layers) < 2:
-        raise Wrong(
-            f"--spatial-dropout: {type(model).__name__} has no second convolution",
-            remedy="give --dropout, or another --model",
-        )
+        what = f"--spatial-dropout: {type(model).__name__} has no second convolution"
+        raise Wrong(what, remedy="give --dropout, or another --model")
     for layer in layers[1:]:
-        layer.register_forward_pre_hook(Drop(share, axes=2).into)
+        layer.register_forward_pre_hook(partial(before, share))
     return model
 
 
@@ -62,23 +51,17 @@ def stochastic_depth(model: nn.Module, share: float) -> nn.Module:
     """The model whose residual branch l of L is left out for a sample with probability p_l = share l/L.
 
     y = phi(b F(x) / (1 - p_l) + x). Huang et al. (2016), equations 2 and 4; they scale F when testing instead.
-
-    Raises
-    ------
-    Wrong
-        exit 2: there is no residual branch.
+    `Wrong` (exit 2): there is no residual branch.
     """
     if not share:
         return model
     model = copy.deepcopy(model)
     ends = [end for m in model.modules() if (end := branch_end(m)) is not None]
     if not ends:
-        raise Wrong(
-            f"--stochastic-depth: {type(model).__name__} has no residual branches",
-            remedy="give --dropout, or --model resnet18",
-        )
+        what = f"--stochastic-depth: {type(model).__name__} has no residual branches"
+        raise Wrong(what, remedy="give --dropout, or --model resnet18")
     for l, end in enumerate(ends, 1):
-        end.register_forward_hook(Drop(share * l / len(ends), axes=1).out)
+        end.register_forward_hook(partial(after, share * l / len(ends)))
     return model
 
 

@@ -52,13 +52,10 @@ def operating_point(p: np.ndarray, y: np.ndarray, at: str | None) -> float:
         measure, least = wanted(at)
         kept, other = (sensitivity, specificity) if measure == "sensitivity" else (specificity, sensitivity)
         good = np.where(kept >= least - 1e-12, other, -1)
-    best = int(np.argmax(good))
-    if best == 0:
-        return float(level[0])
-    if best == len(level):
-        return float(np.nextafter(level[-1], np.float32(2)))
-    middle = (level[best - 1] + level[best]) / np.float32(2)
-    return float(middle if middle > level[best - 1] else level[best])
+    middle = (level[:-1] + level[1:]) / np.float32(2)
+    between = np.where(middle > level[:-1], middle, level[1:])
+    cuts = [*level[:1], *between, np.nextafter(level[-1], np.float32(2))]  # (levels + 1,)
+    return float(cuts[int(np.argmax(good))])
 
 
 def log_loss(logits: Tensor, y: Tensor, multi: bool) -> Tensor:
@@ -82,13 +79,8 @@ def temperature(logits: Tensor, y: Tensor, multi: bool) -> float:
     z = logits.double()
     if ((z > 0) == (y > 0) if multi else z.argmax(1) == y.reshape(-1)).all():
         return 1.0
-    found = minimize_scalar(
-        lambda log_t: float(log_loss(z / np.exp(log_t), y, multi).mean()),
-        bounds=(-np.log(WIDEST), np.log(WIDEST)),
-        method="bounded",
-        options={"xatol": 1e-5},
-    )
-    return float(np.exp(found.x))
+    risk, end = lambda log_t: float(log_loss(z / np.exp(log_t), y, multi).mean()), np.log(WIDEST)
+    return float(np.exp(minimize_scalar(risk, bounds=(-end, end), method="bounded", options={"xatol": 1e-5}).x))
 
 
 @torch.no_grad()

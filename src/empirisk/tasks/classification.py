@@ -1,8 +1,8 @@
-"""One of several classes, or any of several labels, a sample."""
+"""One of several classes, in an order or without one, or any of several labels, a sample."""
 
+import dataclasses as dc
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,15 +15,14 @@ from empirisk.data.table import Rows
 from empirisk.data.targets import Classes, Verdict
 from empirisk.errors import Wrong
 from empirisk.estimate import Statistic
-from empirisk.experiment import Experiment, Task
-from empirisk.figures import Figure
+from empirisk.experiment import Task
 from empirisk.losses import Batch, Loss
-from empirisk.metrics import ranking
+from empirisk.metrics import numbers, ranking
 from empirisk.models.layers import over_heads
-from empirisk.tasks import baselines, calibration, pictures, regions
+from empirisk.tasks import baselines, calibration, pictures, spaces
 
 
-@dataclass(frozen=True)
+@dc.dataclass(frozen=True)
 class ClassWeights:
     """Weights w_c, inverse to the number of training rows of a class, of mean 1 over the classes present; 0 for absent ones."""
 
@@ -44,12 +43,8 @@ def training_loss(
 
     f the softmax of the logits, y one-hot or shares of the classes (n, K); for labels the sum over them of w_c times
     -q (1 - f)^gamma log f - (1 - q) f^gamma log(1 - f), q = (1 - eps) y + eps / 2. gamma is `focal`, 0 is cross-entropy; the
-    weights are scaled to mean 1 over those above 0 and fixed. Szegedy et al. (2016), equation 7; Lin et al. (2017), equation 4.
-
-    Raises
-    ------
-    Wrong
-        exit 2 for weights that are not one a class or below 0, a smoothing outside [0, 1), a focal exponent below 0.
+    weights are scaled to mean 1 over those above 0 and fixed. `Wrong` (exit 2) for weights that are not one a class or below 0,
+    a smoothing outside [0, 1), a focal exponent below 0. Szegedy et al. (2016), equation 7; Lin et al. (2017), equation 4.
     """
     K, eps, gamma, weights = len(classes.names), label_smoothing, focal, None
     if not 0 <= eps < 1:
@@ -59,10 +54,8 @@ def training_loss(
     if class_weights is not None:
         w = np.array(class_weights, dtype=np.float64)
         if w.shape != (K,) or not np.isfinite(w).all() or (w < 0).any() or not w.any():
-            raise Wrong(
-                f"{len(w)} class weights for {K} classes",
-                remedy="give one a class, 0 or above, in the order of the classes",
-            )
+            remedy = "give one a class, 0 or above, in the order of the classes"
+            raise Wrong(f"{len(w)} class weights for {K} classes", remedy=remedy)
         weights = torch.from_numpy(w / w[w > 0].mean())
     terms = of_labels if classes.multi else of_classes
 
@@ -103,27 +96,40 @@ def classification(classes: Classes, *, at: str | None = None) -> Task:
     """The task of naming a class, or labels. The risk watched is the plain one: -sum y log f, no weights, no smoothing.
 
     `at`, "sensitivity=.95" or "specificity=.9", is the operating point of a binary task, found on validation; its choices then
-    follow the threshold. Without it the choice is the likeliest class and the threshold is Youden's.
-
-    Raises
-    ------
-    Wrong
-        exit 2 for an `at` that is no operating point, or where there are not two classes.
+    follow the threshold. Without it the choice is the likeliest class and the threshold is Youden's. `Wrong` (exit 2) for an
+    `at` that is no operating point, or where there are not two classes.
     """
     if at is not None:
         calibration.wanted(at)
         if not binary(classes):
-            raise Wrong(
-                f'--at "{at}" needs two classes', where=f"there are {len(classes.names)}", remedy="leave out --at"
-            )
+            many = f"there are {len(classes.names)}"
+            raise Wrong(f'--at "{at}" needs two classes', where=many, remedy="leave out --at")
     return Task(
         loss=lambda model, batch: calibration.log_loss(model(batch[0]), batch[1], classes.multi),
         predict=partial(predict, classes, at),
         score=partial(score, classes),
         baseline=partial(baseline, classes, at),
-        show=partial(show, classes),
+        show=lambda e, rows, said: (
+            pictures.classification(e, rows, said, classes) + spaces.of_two_numbers(e, rows, classes)
+        ),
         calibrate=partial(calibrate, classes, at),
     )
+
+
+def ordinal(classes: Classes, *, at: str | None = None) -> Task:
+    """The task of naming a grade: that of classification over the log-probabilities of `models.cumulative`, and its own score.
+
+    The risk -log p_y is the likelihood of the cumulative link, so temperature, threshold, baselines and pictures stay; the
+    quadratic weighted kappa comes first. `Wrong` (exit 2) for labels of which several may hold.
+    """
+    if classes.multi:
+        raise Wrong("--ordinal: a row may have several labels, so they have no order", remedy="leave --ordinal out")
+
+    def graded(rows: Rows, answers: list[Verdict]) -> dict[str, Statistic]:
+        kappa = numbers.quadratic_kappa(truth(classes, rows), np.array([a.choice for a in answers]))
+        return {"quadratic_kappa": kappa} | score(classes, rows, answers)
+
+    return dc.replace(classification(classes, at=at), score=graded)
 
 
 def binary(classes: Classes) -> bool:
@@ -155,8 +161,7 @@ def verdicts(p: np.ndarray, threshold: float, classes: Classes, at: str | None) 
 @torch.no_grad()
 def predict(classes: Classes, at: str | None, model: nn.Module, x: Any) -> list[Verdict]:
     """Softmax, or the sigmoid of each label, of logits / temperature."""
-    z = model(x).float() / getattr(model, "temperature", 1.0)  # (n, K)
-    z = z.cpu().double()
+    z = (model(x).float() / getattr(model, "temperature", 1.0)).cpu().double()  # (n, K)
     p = z.sigmoid() if classes.multi else z.softmax(1)
     return verdicts(p.numpy(), float(getattr(model, "threshold", 0.5)), classes, at)
 
@@ -196,27 +201,13 @@ def baseline(classes: Classes, at: str | None, rows: Rows) -> dict[str, Callable
     y, measured = truth(classes, rows), baselines.Measured(rows)
     share = counts(y, classes) / len(rows)
     cut = calibration.operating_point(np.full(len(rows), share[1]), y == 1, at) if at is not None else 0.5
-    out: dict[str, Callable[[Rows], list[Verdict]]] = {
-        "prior": lambda new: verdicts(np.tile(share, (len(new), 1)), cut, classes, at)
-    }
-    for name, x in measured(rows).items():
-        fitted = baselines.labels(x, y) if classes.multi else baselines.logistic(x, y, len(classes.names))
-        threshold = calibration.operating_point(fitted(x)[:, 1], y == 1, at) if binary(classes) else 0.5
-        out[name] = partial(_answers, classes, at, measured, name, fitted, threshold)
-    return out
 
+    def fitted(name: str, x: np.ndarray) -> Callable[[Rows], list[Verdict]]:
+        f = baselines.labels(x, y) if classes.multi else baselines.logistic(x, y, len(classes.names))
+        threshold = calibration.operating_point(f(x)[:, 1], y == 1, at) if binary(classes) else 0.5
+        return lambda new: verdicts(f(measured(new)[name]), threshold, classes, at)
 
-def _answers(
-    classes: Classes, at: str | None, measured: baselines.Measured, name: str, fitted: baselines.Predictor,
-    threshold: float, rows: Rows,
-) -> list[Verdict]:  # fmt: skip
-    """The answers of a fitted baseline to any rows."""
-    return verdicts(fitted(measured(rows)[name]), threshold, classes, at)
+    def prior(new: Rows) -> list[Verdict]:
+        return verdicts(np.tile(share, (len(new), 1)), cut, classes, at)
 
-
-def show(classes: Classes, experiment: Experiment, rows: Rows, answers: list[Verdict]) -> list[Figure]:
-    """The pictures of this task."""
-    return [
-        *pictures.classification(experiment, rows, answers, classes),
-        *regions.of_two_numbers(experiment, rows, classes),
-    ]
+    return {"prior": prior} | {name: fitted(name, x) for name, x in measured(rows).items()}

@@ -70,10 +70,6 @@ def cooccurrence(grey: np.ndarray) -> np.ndarray:
         var = (p * i**2).sum((1, 2)) - mu**2
         cov = (p * i * j).sum((1, 2)) - mu**2
         correlation = np.where(var > 1e-9, cov / np.maximum(var, 1e-9), 1.0)
-        out += [
-            (p * (i - j) ** 2).sum((1, 2)),
-            (p / (1 + (i - j) ** 2)).sum((1, 2)),
-            (p**2).sum((1, 2)) ** 0.5,
-            correlation,
-        ]
+        contrast, alike = (p * (i - j) ** 2).sum((1, 2)), (p / (1 + (i - j) ** 2)).sum((1, 2))
+        out += [contrast, alike, (p**2).sum((1, 2)) ** 0.5, correlation]
     return np.stack(out, 1)

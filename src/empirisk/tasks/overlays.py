@@ -63,12 +63,9 @@ def _drawn(row: Row, masks: Masks, answer: Segmented) -> tuple[str, str]:
 
 def _by_size(rows: Rows, masks: Masks, cases: np.ndarray) -> Figure:
     """Dice against the true size of the structure: small ones are hard, and one wrong pixel costs them more."""
-    sizes = []
-    for row in rows:
-        labels, spacing = masks.labels(row), spacing_of(row)
-        voxel = float(np.prod(spacing)) if spacing else 1.0
-        sizes.append([voxel * np.count_nonzero(labels == k) for k in range(1, len(masks.names) + 1)])
-    size, dice = np.array(sizes), cases[..., 0]  # (N, K)
+    voxel, structures = [[float(np.prod(spacing_of(r) or 1.0))] for r in rows], range(1, len(masks.names) + 1)
+    count = [[np.count_nonzero(labels == k) for k in structures] for labels in map(masks.labels, rows)]
+    size, dice = np.array(count) * voxel, cases[..., 0]  # (N, K)
     unit = "pixels" if spacing_of(rows[0]) is None else "mm³" if np.asarray(masks.labels(rows[0])).ndim == 3 else "mm²"
     curves, table = [], []
     for k, name in enumerate(masks.names):
@@ -77,12 +74,5 @@ def _by_size(rows: Rows, masks: Masks, cases: np.ndarray) -> Figure:
         table += [(name, str(rows[i]["id"]), size[i, k], dice[i, k]) for i in there]
     text = "Each point is a structure of a case. The smaller it is, the more a wrong pixel costs."
     svg = chart(curves, label=text, x=f"log10 of the true size, {unit}", y="Dice", y_range=(0, 1))
-    return Figure(
-        "dice-by-size",
-        "Dice by size",
-        svg,
-        text,
-        "pictures",
-        ("structure", "id", f"size, {unit}", "dice"),
-        tuple(table),
-    )
+    columns = ("structure", "id", f"size, {unit}", "dice")
+    return Figure("dice-by-size", "Dice by size", svg, text, "pictures", columns, tuple(table))

@@ -1,19 +1,21 @@
 """The report's pictures of classes and of numbers: curves with bands, calibration, matrix, residuals, mistakes with where the model looked."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+import torch
 
+from empirisk import saliency
 from empirisk.data.table import Rows
 from empirisk.data.targets import Classes, Number, Verdict
 from empirisk.estimate import Groups, estimate, estimates, mean
 from empirisk.experiment import Experiment
-from empirisk.figures import Curve, Figure, chart, histogram, matrix, number, operating
+from empirisk.figures import Curve, Figure, Tile, chart, histogram, matrix, number, operating, picture, tiles
 from empirisk.metrics import ranking
-from empirisk.tasks import mistakes
 
-PANELS, POINTS = 8, 1500
-"""Most classes with a curve of their own, and points of a scatter plot."""
+PANELS, POINTS, SHOWN = 8, 1500, 12
+"""Most classes with a curve of their own, points of a scatter plot, and mistakes."""
 BINS = 10
 """Of the calibration curve, each with equally many rows."""
 
@@ -27,17 +29,17 @@ def classification(experiment: Experiment, rows: Rows, answers: list[Verdict], c
     chosen = np.zeros(p.shape, bool)
     for i, a in enumerate(answers):
         chosen[i, list(a.choice) if isinstance(a.choice, tuple) else [a.choice]] = True
-    worst = mistakes.of_classes(experiment, rows, y, p, chosen, names)
+    which, dial, table = list(range(len(names))), list[Figure](), _matrix
     if classes.multi:
-        curves = _curves(y, p, groups, names, list(range(len(names))))
         sure = _calibration(y.ravel(), p.ravel(), [g for g in groups for _ in names], "a label")
-        return [*curves, sure, _labels(y, chosen, names), worst]
-    if len(names) == 2:
-        dial = _operating(y[:, 1], p[:, 1], groups, answers[0].threshold, names[1])
-        curves, sure = _curves(y, p, groups, names, [1]), _calibration(y[:, 1], p[:, 1], groups, names[1])
-        return [dial, *curves, sure, _matrix(y, chosen, names), worst]
-    sure = _calibration(np.asarray((y & chosen).any(1)), p.max(1), groups, "")
-    return [*_curves(y, p, groups, names, list(range(len(names)))), sure, _matrix(y, chosen, names), worst]
+        table = _labels
+    elif len(names) == 2:
+        which, dial = [1], [_operating(y[:, 1], p[:, 1], groups, answers[0].threshold, names[1])]
+        sure = _calibration(y[:, 1], p[:, 1], groups, names[1])
+    else:
+        sure = _calibration(np.asarray((y & chosen).any(1)), p.max(1), groups, "")
+    worst = _surest(experiment, rows, y, p, chosen, names)
+    return [*dial, *_curves(y, p, groups, names, which), sure, table(y, chosen, names), worst]
 
 
 def regression(experiment: Experiment, rows: Rows, answers: list[float], target: Number) -> list[Figure]:
@@ -48,7 +50,7 @@ def regression(experiment: Experiment, rows: Rows, answers: list[float], target:
     bias, sd = float(gap.mean()), float(gap.std(ddof=1)) if len(gap) > 1 else 0.0
     low, high = bias - 1.96 * sd, bias + 1.96 * sd
     inside = 100 * np.mean((gap >= low) & (gap <= high))
-    some = np.arange(len(y)) if len(y) <= POINTS else np.linspace(0, len(y) - 1, POINTS).astype(int)
+    some = np.linspace(0, len(y) - 1, min(len(y), POINTS)).astype(int)
     said = "" if len(y) <= POINTS else f" {POINTS} of {len(y)} images are drawn."
     ends = np.concatenate([y, f])
     both = float(ends.min() - 0.04 * np.ptp(ends)), float(ends.max() + 0.04 * np.ptp(ends))
@@ -73,7 +75,7 @@ def regression(experiment: Experiment, rows: Rows, answers: list[float], target:
         Figure("truth", "Answer against truth", scatter, truth, "pictures", ("id", "truth", "answer"), pairs),
         Figure("bland-altman", bland, agreement, agree, "pictures", ("mean", "difference"), gaps),
         Figure("residuals", "Residuals", residuals, spread),
-        mistakes.of_numbers(experiment, rows, y, f),
+        _furthest(experiment, rows, y, f),
     ]
 
 
@@ -157,3 +159,59 @@ def _labels(y: np.ndarray, chosen: np.ndarray, names: list[str]) -> Figure:
     svg = matrix(names, counts.tolist(), label=text, rows="label", columns="outcome", across=columns)
     rows = tuple((name, *row) for name, row in zip(names, counts.tolist(), strict=True))
     return Figure("matrix", "Labels and answers", svg, text, "pictures", ("label", *columns), rows, wide=True)
+
+
+def _surest(
+    experiment: Experiment, rows: Rows, y: np.ndarray, p: np.ndarray, chosen: np.ndarray, names: list[str]
+) -> Figure:
+    """The wrong answers that the model was surest of; of labels those missed or called in error."""
+    multi = bool((chosen.sum(1) != 1).any() or (y.sum(1) != 1).any())
+    sure = np.where(y != chosen, np.where(chosen, p, 1 - p), 0)
+    sure = sure if multi else np.where(chosen, sure, 0)  # of single classes the one that was said
+    label, wrong = sure.argmax(1), sure.max(1)
+    order = [int(i) for i in np.argsort(-wrong, kind="stable")[:SHOWN] if wrong[i] > 0]
+    words = []
+    for i in order:
+        k = int(label[i])
+        true = names[k] if multi else names[int(y[i].argmax())]
+        how = "said" if not multi else "called" if chosen[i, k] else "missed"
+        truth = f"truth: {'not ' if multi and not y[i, k] else ''}{true}"
+        words.append((true, f"{how} {names[k]} {number(float(p[i, k]))}", truth))
+    total = int((y != chosen).any(1).sum())
+    text = f"{len(order)} of {total} mistakes on {len(rows)} rows, those it was surest of."
+    return _tiles(experiment, [rows[i] for i in order], label[order], words, "The surest mistakes", text)
+
+
+def _furthest(experiment: Experiment, rows: Rows, y: np.ndarray, f: np.ndarray) -> Figure:
+    """The answers furthest from the truth."""
+    order = [int(i) for i in np.argsort(-np.abs(f - y), kind="stable")[:SHOWN]]
+    words = [
+        ("answer too high" if f[i] > y[i] else "answer too low", f"off by {number(f[i] - y[i])}", f"truth {number(y[i])}, answer {number(f[i])}")
+        for i in order
+    ]  # fmt: skip
+    text = f"The {len(order)} furthest from the truth, of {len(rows)}."
+    return _tiles(experiment, [rows[i] for i in order], np.zeros(len(order), int), words, "The worst answers", text)
+
+
+def _tiles(
+    experiment: Experiment, rows: Rows, index: np.ndarray, words: Sequence[tuple[str, str, str]], title: str, text: str
+) -> Figure:
+    """Tiles of image and Grad-CAM of the answer given, each with its (group, answer, truth); vectors have words alone."""
+    pictures: list[tuple[tuple[str, str], ...]] = [()] * len(rows)
+    x = experiment.data.x(rows) if rows else torch.empty(0)
+    if rows and x.ndim > 2:
+        device = next(iter(experiment.model.parameters()), x).device
+        heat = saliency.grad_cam(experiment.model, x.to(device), torch.from_numpy(index)).cpu().numpy()
+        slices = " Of each volume the middle slice." if x.ndim == 5 else ""
+        text += f" Left the image, right where the model looked for that answer (Grad-CAM): yellow counts most.{slices}"
+        pictures = [
+            ((picture(image), f"Image: {said}, {truth}"), (picture(image, map_), "Where the model looked"))
+            for image, map_, (_, said, truth) in zip(x.numpy(), heat, words, strict=True)
+        ]
+    table = tuple((str(row["id"]), said, truth) for row, (_, said, truth) in zip(rows, words, strict=True))
+    items = [
+        Tile(pair, (said, truth, name), group)
+        for pair, (name, said, truth), (group, *_) in zip(pictures, table, words, strict=True)
+    ]
+    svg = tiles(items, kind="pairs") if items else "<p>No mistake was made.</p>"
+    return Figure("worst", title, svg, text, "mistakes", ("id", "answer", "truth") if table else (), table, wide=True)

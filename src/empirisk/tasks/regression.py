@@ -18,7 +18,7 @@ from empirisk.figures import Figure
 from empirisk.losses import Batch, Loss
 from empirisk.metrics import numbers
 from empirisk.models.layers import over_heads
-from empirisk.tasks import baselines, curves, pictures
+from empirisk.tasks import baselines, pictures, spaces
 
 
 def pinball(f: Tensor, y: Tensor, *, level: float) -> Tensor:
@@ -130,4 +130,4 @@ def left_out(x: np.ndarray, y: np.ndarray, folds: int = 5) -> np.ndarray:
 
 def show(number: Number, experiment: Experiment, rows: Rows, answers: list[float]) -> list[Figure]:
     """The pictures of this task."""
-    return [*curves.of_one_number(experiment, rows, number), *pictures.regression(experiment, rows, answers, number)]
+    return [*spaces.of_one_number(experiment, rows, number), *pictures.regression(experiment, rows, answers, number)]

@@ -13,8 +13,7 @@ from empirisk.data.masks import Masks, Segmented
 from empirisk.data.plan import Plan
 from empirisk.data.table import Rows
 from empirisk.estimate import Statistic
-from empirisk.experiment import Experiment, Task
-from empirisk.figures import Figure
+from empirisk.experiment import Task
 from empirisk.losses import Batch, Loss
 from empirisk.metrics import instances, overlap
 from empirisk.tasks import overlays, priors, things
@@ -34,7 +33,7 @@ def segmentation(masks: Masks, plan: Plan) -> Task:
         predict=partial(predict, masks, plan),
         score=partial(score, masks),
         baseline=partial(priors.baseline, masks),
-        show=partial(show, masks),
+        show=lambda experiment, rows, answers: overlays.segmentation(rows, answers, masks),
         live=False,
     )
 
@@ -81,8 +80,7 @@ def soft_dice(p: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
 @torch.no_grad()
 def predict(masks: Masks, plan: Plan, model: nn.Module, x: tuple[Tensor, Tensor]) -> list[Segmented]:
     """The answer to one image, x = its pixels (1, C, *size) on the plan's grid, and its own size: likeliest class a pixel, there."""
-    image, own = x[0], tuple(x[1].tolist())
-    k = len(masks.names) + 1
+    image, own, k = x[0], tuple(x[1].tolist()), len(masks.names) + 1
     z = slid(partial(_probabilities, model, k), image, plan.patch, plan.batch)
     if z.shape[1:] != own:
         z = F.interpolate(z[None], own, mode="bilinear" if len(own) == 2 else "trilinear")[0]
@@ -109,8 +107,8 @@ def slid(f: Callable[[Tensor], Tensor], image: Tensor, patch: Sequence[int], bat
     lack = [max(0, p - s) for p, s in zip(patch, image.shape[2:], strict=True)]
     pads = [side for more in reversed(lack) for side in (more // 2, more - more // 2)]
     wide = F.pad(image, pads, mode="replicate") if any(lack) else image
-    starts = [_starts(s, p) for s, p in zip(wide.shape[2:], patch, strict=True)]
-    windows = [tuple(slice(a, a + p) for a, p in zip(at, patch, strict=True)) for at in itertools.product(*starts)]
+    starts = itertools.product(*(_starts(s, p) for s, p in zip(wide.shape[2:], patch, strict=True)))
+    windows = [tuple(slice(a, a + p) for a, p in zip(at, patch, strict=True)) for at in starts]
     weight = _gaussian(patch).to(image)
     total, norm = torch.zeros(0), torch.zeros_like(wide[0, 0])
     for low in range(0, len(windows), batch):
@@ -143,16 +141,8 @@ def score(masks: Masks, rows: Rows, answers: list[Segmented]) -> dict[str, Stati
     """Dice, HD95, surface Dice and volume error by case; of things told apart also ap and ap50."""
     cases = np.stack([masks.measure(row, answer) for row, answer in zip(rows, answers, strict=True)])  # (N, K, 4)
     out = overlap.statistics(cases, masks.names)
-    maps = [a.instances for a in answers]
-    sure = [a.surety for a in answers]
+    maps, sure = [a.instances for a in answers], [a.surety for a in answers]
     if masks.instances and all(m is not None for m in maps):
-        truths = [masks.things(r) for r in rows]
-        plain = [k for k in out if "/" not in k]
-        found = instances.scores(truths, maps, sure)  # type: ignore[arg-type]
-        out = {k: out[k] for k in plain} | found | out
+        found = instances.scores([masks.things(r) for r in rows], maps, sure)  # type: ignore[arg-type]
+        out = {k: v for k, v in out.items() if "/" not in k} | found | out
     return out
-
-
-def show(masks: Masks, experiment: Experiment, rows: Rows, answers: list[Segmented]) -> list[Figure]:
-    """The pictures of this task."""
-    return overlays.segmentation(rows, answers, masks)

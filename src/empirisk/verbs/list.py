@@ -1,4 +1,4 @@
-"""What there is: runs as a leaderboard, experiments, models, metrics, data sets."""
+"""What there is: runs as a leaderboard, experiments, models, activations, metrics, data sets."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from empirisk.experiments import EXPERIMENTS
 from empirisk.folder import RunFolder
 from empirisk.metrics import LESS_IS_BETTER, METRICS
 from empirisk.models import list_models, sizes
+from empirisk.models.activations import list_activations
 from empirisk.verbs.say import Say, short
 
 
@@ -40,19 +41,19 @@ def worse(row: dict[str, Any]) -> float:
 
 
 def list_(
-    what: Literal["runs", "experiments", "models", "metrics", "datasets"] = "runs",
+    what: Literal["runs", "experiments", "models", "activations", "metrics", "datasets"] = "runs",
     *,
     root: str = "runs",
     json: bool = False,
 ) -> None:
-    """List runs (as a leaderboard), experiments, models, metrics or built-in data sets.
+    """List runs (as a leaderboard), experiments, models, activations, metrics or built-in data sets.
 
     Example: empirisk list models
 
     Parameters
     ----------
     what
-        runs, experiments, models, metrics or datasets.
+        runs, experiments, models, activations, metrics or datasets.
     root
         folder below which runs are looked for.
     json
@@ -60,7 +61,10 @@ def list_(
     """
     say = Say(as_json=json)
     if what != "runs":
-        lines = {"experiments": EXPERIMENTS, "models": list_models(), "metrics": METRICS, "datasets": NAMES}[what]
+        lines = {
+            "experiments": EXPERIMENTS, "models": list_models(), "activations": list_activations(), "metrics": METRICS,
+            "datasets": NAMES,
+        }[what]  # fmt: skip
         for name, line in lines.items():
             say.out(f"{name:<20}{line}")
         say.document(sizes() if json and what == "models" else lines)

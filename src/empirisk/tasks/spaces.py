@@ -1,11 +1,14 @@
-"""One number to one number, drawn: the fit among its points and, of polynomials, the three fits and the U curve of the error."""
+"""A hypothesis on one number or two, drawn: the fit among its points, of polynomials the U curve of the error, decision regions."""
+
+from itertools import groupby
 
 import numpy as np
 import torch
+from torch import nn
 
 from empirisk.data import embedded
 from empirisk.data.table import Rows
-from empirisk.data.targets import Number
+from empirisk.data.targets import Classes, Number
 from empirisk.experiment import Experiment
 from empirisk.figures import Curve, Figure, chart, number
 from empirisk.models.layers import Standardised
@@ -14,6 +17,8 @@ from empirisk.models.polynomial import Polynomial, least_squares
 DEGREES = range(1, 16)
 THREE = (1, 3, 15)
 """Too stiff, about right, too loose for forty points of a sine."""
+STEPS = 60
+"""Cells of the plane, an axis."""
 
 
 def of_one_number(experiment: Experiment, rows: Rows, target: Number) -> list[Figure]:
@@ -33,12 +38,14 @@ def polynomial_of(experiment: Experiment, degree: int) -> Standardised:
 
 
 @torch.no_grad()
-def _said(model: torch.nn.Module, x: np.ndarray, target: Number) -> np.ndarray:
+def _said(model: nn.Module, x: np.ndarray, target: Number) -> np.ndarray:
     """f(x) (N,) in the unit of the target, x (N,)."""
-    device = next(iter(model.parameters())).device
-    f = model(torch.from_numpy(x.astype(np.float32))[:, None].to(device))[:, 0]
-    said: np.ndarray = target.mean + target.std * f.double().cpu().numpy()
-    return said
+    return np.asarray(target.mean + target.std * model(_input(model, x[:, None]))[:, 0].double().cpu().numpy())
+
+
+def _input(model: nn.Module, x: np.ndarray) -> torch.Tensor:
+    """x (N, D) as the model takes it, where it is."""
+    return torch.from_numpy(x.astype(np.float32)).to(next(iter(model.parameters())).device)
 
 
 def _points(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -59,11 +66,8 @@ def _fit(experiment: Experiment, rows: Rows, target: Number, degree: int | None)
         order = np.argsort(held)
         curves.append(Curve("truth without noise", held[order], np.array([float(r["truth"]) for r in rows])[order]))
     text = f"{len(x)} training points and what was made of them."
-    text += (
-        " Too low a degree cannot follow them; too high a one follows their noise, most of all at the ends."
-        if degree
-        else ""
-    )
+    if degree:
+        text += " Too low a degree cannot follow them; too high a one follows their noise, most of all at the ends."
     margin = 0.15 * float(np.ptp(y))
     ends = (float(y.min()) - margin, float(y.max()) + margin)
     svg = chart(curves, label=text, x=experiment.data.card().inputs[0], y=target.column, y_range=ends)
@@ -90,3 +94,43 @@ def _u_curve(experiment: Experiment, target: Number, degree: int) -> Figure:
                 marks=[(float(degree), f"this run, {number(degree)}")])  # fmt: skip
     rows = tuple(zip(DEGREES, *errors.values(), strict=True))
     return Figure("u-curve", "Error by degree", svg, text, "pictures", ("degree", *errors), rows)
+
+
+def of_two_numbers(experiment: Experiment, rows: Rows, classes: Classes) -> list[Figure]:
+    """The plane of the two inputs, tinted by the class that is chosen there, with the rows; nothing where x is not two numbers."""
+    card = experiment.data.card()
+    if len(card.inputs) != 2 or classes.multi:
+        return []
+    x = np.array([r["x"].read() for r in rows], float)  # (N, 2)
+    margin = 0.05 * np.ptp(x, 0)
+    low, high = x.min(0) - margin, x.max(0) + margin
+    centres = [a + (b - a) * (np.arange(STEPS) + 0.5) / STEPS for a, b in zip(low, high, strict=True)]
+    chosen = _chosen(experiment, np.stack(np.meshgrid(*centres), -1).reshape(-1, 2)).reshape(STEPS, STEPS)
+    y = np.array([int(classes.encode(r)) for r in rows])
+    right = _chosen(experiment, x) == y
+    points = [Curve(name, x[y == k, 0], x[y == k, 1], dots=True) for k, name in enumerate(classes.names)]
+    text = (
+        f"The tint is the class that is chosen there, a point one of {len(rows)} rows in the colour of its true class: "
+        f"{int(right.sum())} lie in a region of their own. A linear model's border is a straight line."
+    )
+    svg = chart(points, label=text, x=card.inputs[0], y=card.inputs[1], square=True,
+                x_range=(float(low[0]), float(high[0])), y_range=(float(low[1]), float(high[1])), tint=_runs(chosen))  # fmt: skip
+    table = tuple((r["id"], float(a), float(b), classes.names[k]) for r, (a, b), k in zip(rows, x, y, strict=True))
+    return [Figure("regions", "Decision regions", svg, text, "pictures", ("id", *card.inputs, "truth"), table)]
+
+
+def _chosen(experiment: Experiment, x: np.ndarray) -> np.ndarray:
+    """Class numbers (N,) that are chosen at x (N, 2)."""
+    return np.array([a.choice for a in experiment.task.predict(experiment.model, _input(experiment.model, x))])
+
+
+def _runs(cells: np.ndarray) -> list[tuple[int, float, float, float, float]]:
+    """Cells (rows, columns) of class numbers as rectangles (class, left, bottom, right, top) in shares of the axes."""
+    out = []
+    for i, row in enumerate(cells):
+        at = 0
+        for k, run in groupby(row):
+            n = len(list(run))
+            out.append((int(k), at / len(row), i / len(cells), (at + n) / len(row), (i + 1) / len(cells)))
+            at += n
+    return out
