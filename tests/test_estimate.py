@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.stats import beta, norm
 
 from empirisk.estimate import (
-    Difference,
     Estimate,
     Macro,
     Metric,
@@ -143,7 +142,7 @@ def test_unknown_patients_are_said():
 def test_undefined_is_none_with_its_reason(statistic, groups, reason):
     e = estimate(statistic, groups)
     assert (e.value, e.low, e.high, e.reason) == (None, None, None, reason)
-    d = difference(statistic, statistic, groups)
+    d = estimate(difference(statistic, statistic), groups)
     assert (d.value, d.low, d.high, d.tie, d.reason) == (None, None, None, None, reason)
     assert json.loads(json.dumps(e.json(), allow_nan=False))["reason"] == reason
 
@@ -197,18 +196,18 @@ def test_a_difference_is_paired_and_a_tie_is_said():
     rng = np.random.default_rng(0)
     hard = rng.normal(size=200)
     a, b = mean(hard), mean(hard + 0.1 + 0.05 * rng.normal(size=200))
-    d = difference(b, a, people(200))
+    d = estimate(difference(b, a), people(200))
     assert d.tie is False
     assert d.value == pytest.approx(0.1, abs=0.02)
     assert d.high - d.low < 0.1 * (estimate(a, people(200)).high - estimate(a, people(200)).low)
-    same = difference(a, a, people(200))
+    same = estimate(difference(a, a), people(200))
     assert (same.value, same.low, same.high, same.tie) == (0, 0, 0, True)
-    assert difference(a, mean(rng.normal(size=200)), people(200)).tie is True
+    assert estimate(difference(a, mean(rng.normal(size=200))), people(200)).tie is True
 
 
 def test_a_difference_of_perfect_and_constant_keeps_the_exact_bound():
     y = np.arange(40) % 2
-    d = difference(auc(y, y), auc(y, np.zeros(40)), people(40))
+    d = estimate(difference(auc(y, y), auc(y, np.zeros(40))), people(40))
     assert (d.value, d.high, d.tie) == (0.5, 0.5, False)
     assert d.low == pytest.approx(0.025 ** (1 / 20) - 0.5, abs=1e-12)
 
@@ -229,7 +228,7 @@ def test_all_statistics_share_one_set_of_draws_and_parts_are_computed_once():
 
     part = Metric(counting, (np.ones(9, bool),))
     other = mean(np.arange(9.0))
-    together = estimates({"m": Macro((part, other)), "p": part, "d": Difference(part, other), "o": other}, people(9))
+    together = estimates({"m": Macro((part, other)), "p": part, "d": difference(part, other), "o": other}, people(9))
     assert sum(calls) == 1001
     assert together["o"] == estimate(other, people(9))
     assert list(together) == ["m", "p", "d", "o"]
@@ -244,5 +243,5 @@ def test_values_alone_draw_nothing():
 def test_json_is_the_form_of_metrics_json():
     e = estimate(mean([True, False, True]), ["a", "b", "c"]).json()
     assert list(e) == ["value", "low", "high", "n", "unit", "method"]
-    d = difference(mean([1.0, 2.0]), mean([1.0, 2.0]), ["a", "b"]).json()
+    d = estimate(difference(mean([1.0, 2.0]), mean([1.0, 2.0])), ["a", "b"]).json()
     assert d["tie"] is True

@@ -305,7 +305,6 @@ def test_names(run):
         "report.md",
         "model_card.md",
     ]
-    assert RunFolder.free_name(run.path) == run.path.with_name("x-2")
 
 
 def test_the_lock_file_is_private_and_names_the_holder(run):

@@ -27,7 +27,7 @@ VERBS = {
     "Start": {
         "demo": ("demo:demo", "Train on embedded data, test, write a report; offline."),
         "data": ("data:data", "What a data set holds, what is odd, the next command."),
-        "audit": ("audit:audit", "Leaks between splits; exit 2 if there are any."),
+        "audit": ("data:audit", "Leaks between splits; exit 2 if there are any."),
     },
     "Train": {},
     "Use": {
@@ -57,18 +57,14 @@ def build(argv: list[str]) -> App:
     for title, verbs in VERBS.items():
         group = Group.create_ordered(title)
         if title == "Train":
-            train = App(
-                "train",
-                help=TRAIN,
-                help_format="plaintext",
-                group=group,
-                usage="Usage: empirisk train EXPERIMENT DATA [OPTIONS]",
-            )
+            usage = "Usage: empirisk train EXPERIMENT DATA [OPTIONS]"
+            train = App("train", help=TRAIN, help_format="plaintext", group=group, usage=usage)
             experiments = Group.create_ordered("Experiments")
             for name, line in EXPERIMENTS.items():
                 help_ = None if argv[1:2] == [name] else line
-                where = f"empirisk.verbs.command:{name}"
-                train.command(where, name=name, help=help_, group=experiments, sort_key=next(order))
+                train.command(
+                    f"empirisk.verbs.command:{name}", name=name, help=help_, group=experiments, sort_key=next(order)
+                )
             train["--help"].show = train["--version"].show = False
             app.command(train)
             app.command("empirisk.verbs.command:again", name="train-again", show=False)
@@ -80,13 +76,7 @@ def build(argv: list[str]) -> App:
 
 
 def redirect(argv: list[str]) -> list[str]:
-    """`train --config FILE` has no experiment; `train DATA` says the command to type.
-
-    Raises
-    ------
-    Wrong
-        exit 2 for `train DATA` and for a mistyped experiment.
-    """
+    """`train --config FILE` has no experiment; `train DATA` and a mistyped experiment are `Wrong` (exit 2) with the command to type."""
     if argv[:1] != ["train"] or len(argv) < 2 or argv[1] in EXPERIMENTS or argv[1] in {"--help", "-h"}:
         return argv
     flags = [i for i, a in enumerate(argv) if a == "--config" or a.startswith("--config=")]
@@ -97,15 +87,14 @@ def redirect(argv: list[str]) -> list[str]:
         value, rest = ([argv[at].partition("=")[2]], at + 1) if "=" in argv[at] else (argv[at + 1 : at + 2], at + 2)
         return ["train-again", *value, *argv[1:at], *argv[rest:]]
     word = argv[1]
-    from empirisk.verbs.guess import command_for
+    from empirisk.data.embedded import knows
 
-    if command := command_for(word):
-        raise Wrong(f"train needs an experiment before {word}", remedy=f"type: {command}")
-    raise Wrong(
-        f"{word!r} is neither an experiment nor data that is there",
-        remedy=near(word, EXPERIMENTS)
-        or f"experiments are {', '.join(EXPERIMENTS)}; the form is: empirisk train EXPERIMENT DATA",
-    )
+    if knows(word) or Path(word).exists() or Path(f"{word}.npz").exists():
+        from empirisk.verbs.data import command_for
+
+        raise Wrong(f"train needs an experiment before {word}", remedy=f"type: {command_for(word)}")
+    known = f"experiments are {', '.join(EXPERIMENTS)}; the form is: empirisk train EXPERIMENT DATA"
+    raise Wrong(f"{word!r} is neither an experiment nor data that is there", remedy=near(word, EXPERIMENTS) or known)
 
 
 def misused(error: CycloptsError, argv: list[str]) -> Wrong:
@@ -123,8 +112,7 @@ def refused(wrong: Wrong, argv: list[str]) -> int:
         return 0
     print(f"empirisk: {wrong}", file=sys.stderr)
     if "--json" in argv:
-        about = {k: getattr(wrong, k) for k in ("what", "where", "kept", "remedy", "reason", "code")}
-        print(json.dumps({"error": about}, indent=1))
+        print(json.dumps({"error": vars(wrong)}, indent=1))
     return wrong.code
 
 
@@ -142,19 +130,15 @@ def run(argv: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except Exception as error:
-        return refused(crashed(error), argv)
-
-
-def crashed(error: Exception) -> Wrong:
-    """A fault of the program itself: its traceback goes to crash.txt, not to the terminal."""
-    file = Path("crash.txt")
-    try:
-        file.write_text("".join(traceback.format_exception(error)), "utf-8", "backslashreplace")
-        remedy = f"please report it with {file}, which lies here and may name your files"
-    except OSError:
-        remedy = "the same command with --debug shows where"
-    return Wrong(f"this is a fault of empirisk: {type(error).__name__}: {error}", remedy=remedy, code=RUN, reason="bug")
+    except Exception as error:  # a fault of the program itself: its traceback goes to crash.txt, not to the terminal
+        file = Path("crash.txt")
+        try:
+            file.write_text("".join(traceback.format_exception(error)), "utf-8", "backslashreplace")
+            remedy = f"please report it with {file}, which lies here and may name your files"
+        except OSError:
+            remedy = "the same command with --debug shows where"
+        what = f"this is a fault of empirisk: {type(error).__name__}: {error}"
+        return refused(Wrong(what, remedy=remedy, code=RUN, reason="bug"), argv)
 
 
 def main() -> None:

@@ -24,8 +24,7 @@ class Wrong(Exception):
     def __init__(
         self, what: str, *, where: str = "", kept: str = "", remedy: str = "", code: int = USE, reason: str = "input"
     ) -> None:
-        lines = [shown(line, limit=600) for line in (what, where, kept, remedy) if line]
-        super().__init__("\n  ".join(lines))
+        super().__init__("\n  ".join(shown(line, limit=600) for line in (what, where, kept, remedy) if line))
         self.what, self.where, self.kept, self.remedy, self.code, self.reason = what, where, kept, remedy, code, reason
 
 
@@ -37,8 +36,7 @@ def handed_over(wrong: Wrong) -> bool:
     path = os.environ.get("EMPIRISK_WORD", "")
     if path and wrong.reason != "worker" and not os.path.exists(path):
         with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
-            about = ("what", "where", "kept", "remedy", "code", "reason")
-            json.dump({key: getattr(wrong, key) for key in about} | {"text": str(wrong)}, file)
+            json.dump(vars(wrong) | {"text": str(wrong)}, file)
     return bool(path) and os.path.exists(path)
 
 
@@ -48,15 +46,13 @@ def shown(text: object, limit: int = 200) -> str:
     >>> shown(b"a\xff\n".decode("utf-8", "surrogateescape"))
     'a\\xff\\n'
     """
-    out = []
+    whole = ""
     for c in str(text):
         if "\udc80" <= c <= "\udcff":  # a byte of a file name that is not UTF-8
-            out.append(f"\\x{ord(c) - 0xDC00:02x}")
+            c = f"\\x{ord(c) - 0xDC00:02x}"
         elif unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
-            out.append(c.encode("unicode_escape").decode())
-        else:
-            out.append(c)
-    whole = "".join(out)
+            c = c.encode("unicode_escape").decode()
+        whole += c
     return whole if len(whole) <= limit else whole[: limit - 1] + "…"
 
 

@@ -57,38 +57,25 @@ class Metric:
 
 @dataclass(frozen=True, eq=False)
 class Macro:
-    """The plain mean over the classes that have a value: 1/K sum_k s_k(w)."""
+    """Statistics joined: 1/K sum_k s_k(w), over the classes that have a value; or `paired` s_1(w) - s_2(w) over the same draws."""
 
     parts: tuple[Statistic, ...]
+    paired: bool = False
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
         """The values (B,)."""
         return self.join([part(w) for part in self.parts])
 
     def join(self, values: Sequence[np.ndarray]) -> np.ndarray:
-        """The macro of values (B,) a part."""
+        """The joint values of those (B,) of the parts."""
+        if self.paired:
+            return np.asarray(values[0] - values[1])
         return ratio(np.nansum(values, axis=0), np.count_nonzero(~np.isnan(values), axis=0))
 
 
-@dataclass(frozen=True, eq=False)
-class Difference:
-    """a(w) - b(w) over the same draws: the paired bootstrap."""
-
-    a: Statistic
-    b: Statistic
-
-    def __call__(self, w: np.ndarray) -> np.ndarray:
-        """The values (B,)."""
-        return self.join([self.a(w), self.b(w)])
-
-    @property
-    def parts(self) -> tuple[Statistic, ...]:
-        """Both sides."""
-        return self.a, self.b
-
-    def join(self, values: Sequence[np.ndarray]) -> np.ndarray:
-        """The difference of the values (B,) of both sides."""
-        return np.asarray(values[0] - values[1])
+def difference(a: Statistic, b: Statistic) -> Macro:
+    """a(w) - b(w): estimated, the paired bootstrap; a tie where the interval holds 0."""
+    return Macro((a, b), paired=True)
 
 
 def ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -104,8 +91,7 @@ def mean(values: Any, *, among: np.ndarray | None = None, missing: str = "no cas
     """
     v = np.asarray(values)
     rows = np.ones(len(v), bool) if among is None else among
-    of = quotient(np.where(rows, v, 0.0), rows)
-    return Metric(of, (rows,), missing, itself if v.dtype == bool else None)
+    return Metric(quotient(np.where(rows, v, 0.0), rows), (rows,), missing, itself if v.dtype == bool else None)
 
 
 def quotient(a: np.ndarray, b: np.ndarray) -> Statistic:
@@ -160,11 +146,6 @@ def estimate(s: Statistic, groups: Groups, *, keep: np.ndarray | None = None, un
     return estimates({"": s}, groups, keep=keep, unit=unit)[""]
 
 
-def difference(a: Statistic, b: Statistic, groups: Groups, *, unit: str = "image") -> Estimate:
-    """a - b by the paired bootstrap; a tie where the interval holds 0."""
-    return estimate(Difference(a, b), groups, unit=unit)
-
-
 def estimates(
     statistics: Mapping[str, Statistic], groups: Groups, *, keep: np.ndarray | None = None, unit: str = "image",
     n: int = 1000, seed: int = 0,
@@ -185,7 +166,7 @@ def estimates(
 
 def _leaves(s: Statistic) -> list[Statistic]:
     """The statistics that one is joined of, or itself."""
-    return [leaf for p in s.parts for leaf in _leaves(p)] if isinstance(s, Macro | Difference) else [s]
+    return [leaf for p in s.parts for leaf in _leaves(p)] if isinstance(s, Macro) else [s]
 
 
 def _evaluate(statistics: Iterable[Statistic], chunks: Iterable[np.ndarray]) -> dict[Statistic, np.ndarray]:
@@ -198,7 +179,7 @@ def _evaluate(statistics: Iterable[Statistic], chunks: Iterable[np.ndarray]) -> 
     done = {s: np.concatenate(some) for s, some in found.items()}
 
     def join(s: Statistic) -> np.ndarray:
-        if isinstance(s, Macro | Difference) and s not in done:
+        if isinstance(s, Macro) and s not in done:
             done[s] = s.join([join(part) for part in s.parts])
         return done[s]
 
@@ -239,9 +220,9 @@ class _Study:
         """Why a statistic is undefined on these rows, or nothing."""
         if not self.kept.any():
             return f"no {self.unit}s"
-        if isinstance(s, Macro | Difference):
+        if isinstance(s, Macro):
             why = [self.reason(part) for part in s.parts]
-            if all(why) or (isinstance(s, Difference) and any(why)):
+            if all(why) or (s.paired and any(why)):
                 return next(w for w in why if w)
         if isinstance(s, Metric):
             least = min(self.patients(rows) for rows in s.among)
@@ -260,7 +241,7 @@ class _Study:
             return Estimate(None, None, None, n, self.unit, method, reason)
         every, value = self.drawn[s], self.value[s]
         d = every[~np.isnan(every)]
-        if isinstance(s, Macro) and (left := sum(np.isnan(self.value[p]) for p in s.parts)):
+        if isinstance(s, Macro) and not s.paired and (left := sum(np.isnan(self.value[p]) for p in s.parts)):
             method += f"; mean over {len(s.parts) - left} of {len(s.parts)} classes"
         if len(d) < len(every):
             method += f"; {len(every) - len(d)} of {len(every)} draws undefined, left out"
@@ -272,7 +253,7 @@ class _Study:
         if isinstance(s, Metric) and s.raised and not self.alike(s):  # reflected (Efron's basic interval), shifted
             low, high = max(2 * value - high, 0.0), high - float(d.mean()) + value
             method += "; moved down by what resampling adds"
-        tie = low <= 0 <= high if isinstance(s, Difference) else None
+        tie = low <= 0 <= high if isinstance(s, Macro) and s.paired else None
         return Estimate(value, low, high, n, self.unit, method, tie=tie)
 
     def alike(self, s: Statistic) -> bool:
@@ -282,9 +263,9 @@ class _Study:
     def exact(self, s: Statistic) -> tuple[float, float]:
         """Ends where every draw is alike: k successes, or failures, of k trials, with k the patients of the smallest set."""
         value = self.value[s]
-        if isinstance(s, Macro | Difference):
+        if isinstance(s, Macro):
             low, high = zip(*[self.exact(p) for p in s.parts if not np.isnan(self.value[p])], strict=True)
-            if isinstance(s, Difference):
+            if s.paired:
                 return low[0] - high[1], high[0] - low[1]
             return float(np.mean(low)), float(np.mean(high))
         if not isinstance(s, Metric) or s.bound is None or value not in {0.0, 1.0} or not self.alike(s):

@@ -164,21 +164,21 @@ def _computes(text: str) -> bool:
     return core[:1] in {"=", "+", "-", "@", "\t", "\r"} and not _NUMBER.fullmatch(core)
 
 
-def read_csv(path: Path, *, code: int = RUN) -> list[dict[str, str]]:
-    """The rows of a table that `write_csv` wrote, as text; a row that has not the cells of the header is refused (exit `code`)."""
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a table that `write_csv` wrote, as text; a row that has not the cells of the header is refused (exit 3)."""
 
     def text(cell: str) -> str:
         bare = cell[1:] if cell.startswith("'") and _computes(cell) else cell
         return _UNDECODED.sub(lambda m: chr(0xDC00 + int(m[1], 16)), bare)
 
-    raw = read_bytes(path, limit=CSV_LIMIT, code=code)
-    with guarded(str(path), code=code):
+    raw = read_bytes(path, limit=CSV_LIMIT, code=RUN)
+    with guarded(str(path), code=RUN):
         lines = [[text(cell) for cell in line] for line in csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""))]
     header = lines[0] if lines else []
     for number, line in enumerate(lines, 1):
         if len(line) != len(header):
             where = f"line {number}: {len(line)} cells, not {len(header)}"
-            raise Wrong(f"{shown(path)} is not whole", where=where, code=code)
+            raise Wrong(f"{shown(path)} is not whole", where=where, code=RUN)
     return [dict(zip(header, line, strict=True)) for line in lines[1:]]
 
 
@@ -192,9 +192,9 @@ def read_bytes(path: Path, *, limit: int, code: int = USE) -> bytes:
     return content
 
 
-def sha256(path: Path, *, code: int = USE) -> str:
-    """SHA-256 of a regular file's content, in hexadecimal; refuses (exit `code`) what `_opened` refuses."""
-    with _opened(path, code) as file, guarded(str(path), code=code):
+def sha256(path: Path) -> str:
+    """SHA-256 of a regular file's content, in hexadecimal; refuses (exit 2) what `_opened` refuses."""
+    with _opened(path, USE) as file, guarded(str(path)):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

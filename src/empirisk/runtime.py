@@ -5,6 +5,7 @@ import functools
 import os
 import platform
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from empirisk.errors import INTERRUPTED, RUN, TERMINATED, Wrong, handed_over
+
+DTYPES = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def rank() -> int:
@@ -26,13 +29,7 @@ def world() -> int:
 
 
 def device_named(name: str = "auto") -> torch.device:
-    """The device by name; auto: a GPU where there is one.
-
-    Raises
-    ------
-    Wrong
-        exit 2 if the device is unknown or not there.
-    """
+    """The device by name; auto: a GPU where there is one. `Wrong` (exit 2) if it is unknown or not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -60,23 +57,15 @@ def precision_of(name: str, device: torch.device, model: nn.Module) -> str:
     return "bf16" if convolves and computes_in_bf16(device) else "float32"
 
 
-DTYPES = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
 def machine(device: torch.device) -> dict[str, Any]:
     """What the numbers were computed on; no names of machine, person or place."""
-    return {
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "processor": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else torch.backends.cpu.get_cpu_capability(),
-        "device": device.type,
-        "processes": world(),
-    }
+    gpu = device.type == "cuda"
+    processor = torch.cuda.get_device_name(device) if gpu else torch.backends.cpu.get_cpu_capability()
+    named = {"system": platform.system(), "python": platform.python_version(), "processor": processor}
+    return named | {"device": device.type, "processes": world()}
 
 
-def placed(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+def placed(model: nn.Module, device: torch.device) -> nn.Module:
     """The model on the device; a 2D network with BatchNorm channels last, which is .85 of the time on a CPU."""
     model.to(device)
     if any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
@@ -118,8 +107,8 @@ def together(device: str = "auto") -> Iterator[torch.device]:
     except RuntimeError as error:
         if not started or not ("gloo" in str(error) or "nccl" in str(error).lower()):
             raise
-        text = "another process has ended"
-        raise Wrong(text, kept="the last good checkpoint", code=RUN, reason="worker") from error
+        kept = "the last good checkpoint"
+        raise Wrong("another process has ended", kept=kept, code=RUN, reason="worker") from error
     finally:
         if started:
             dist.destroy_process_group()
@@ -166,9 +155,7 @@ def all_reduce(
         if p.grad is None:  # another process may have one
             p.grad = torch.zeros_like(p)
     total = total.clone()
-    count, wish = (
-        torch.full((), float(v), device=total.device) for v in (n, stop)
-    )  # filled on the device: no copy waits
+    count, wish = (torch.full((), float(v), device=total.device) for v in (n, stop))  # on the device: no copy waits
     tensors = [total, count, wish, *statistics, *(p.grad for p in parameters if p.grad is not None)]
     kind = functools.reduce(torch.promote_types, {t.dtype for t in tensors})
     message = torch.cat([t.flatten().to(kind) for t in tensors])
@@ -224,14 +211,9 @@ class Signals:
     @contextlib.contextmanager
     def caught(self) -> Iterator["Signals"]:
         """While this holds, signals set the flag. Only in a main thread; elsewhere Python allows no handlers."""
-        handlers: dict[int, Any] = {signal.SIGINT: self._set, signal.SIGTERM: self._set}
-        if hasattr(signal, "SIGHUP"):
-            handlers[signal.SIGHUP] = signal.SIG_IGN
-        try:
-            before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        except ValueError:
-            yield self
-            return
+        ours: dict[int, Any] = {signal.SIGINT: self._set, signal.SIGTERM: self._set, signal.SIGHUP: signal.SIG_IGN}
+        allowed = threading.current_thread() is threading.main_thread()
+        before = {number: signal.signal(number, ours[number]) for number in (ours if allowed else ())}
         try:
             yield self
         finally:
@@ -243,9 +225,7 @@ def memory(device: torch.device) -> float:
     """Largest memory so far, in GiB: of the GPU, or of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0.0
+    import resource
+
     scale = 2**30 if platform.system() == "Darwin" else 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale

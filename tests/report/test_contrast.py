@@ -5,8 +5,7 @@ from itertools import product
 
 import pytest
 
-from empirisk.report import page as pages  # noqa: F401  (the style lies beside it)
-from empirisk.report.page import HERE
+from empirisk.report import HERE
 
 STYLE = (HERE / "page.css").read_text("utf-8")
 THEMES = dict(zip(("light", "dark"), re.findall(r":root \{(.*?)\}", STYLE, re.S), strict=False))

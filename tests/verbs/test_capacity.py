@@ -12,9 +12,8 @@ from empirisk.data import embedded
 from empirisk.data.targets import Number
 from empirisk.errors import Wrong
 from empirisk.estimate import mean
-from empirisk.verbs.refit import Again, Fit, terms
+from empirisk.verbs.refit import Again, Fit, paired, terms
 from empirisk.verbs.say import Say
-from empirisk.verbs.verdict import paired
 
 CPU = torch.device("cpu")
 WORDS = {1: "under-fits", 3: "fits", 15: "over-fits"}

@@ -6,9 +6,8 @@ Everything that comes from outside (names of classes and files) passes through `
 """
 
 from empirisk.figures.charts import Curve, chart, histogram, intervals
-from empirisk.figures.figure import Figure, escaped, interval, number
+from empirisk.figures.figure import Figure, Tile, escaped, interval, matrix, number, operating, tiles
 from empirisk.figures.images import picture
-from empirisk.figures.tables import Tile, matrix, operating, tiles
 
 __all__ = [
     "Curve", "Figure", "Tile", "chart", "escaped", "histogram", "interval", "intervals", "matrix", "number", "operating",

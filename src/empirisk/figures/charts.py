@@ -63,12 +63,17 @@ def chart(
         u = d.at(value, 0)[0]
         kind, beside = ("note end", u - 5) if u > 0.6 * WIDTH else ("note", u + 5)
         d.text(kind, beside, d.top + 12 + 14 * i, name, 40)
-    return d.svg(label) + (_legend(curves, styles) if sum(bool(c.name) for c in curves) > 1 else "")
+    items = ""
+    for c, style in zip(curves, styles, strict=True):
+        kind, path = ("point", "M14 5L14 5") if c.dots else ("line", "M1 5H27")
+        sample = f'<svg viewBox="0 0 28 10" aria-hidden="true"><path class="{kind} {style}" d="{path}"/></svg>'
+        items += f"<li>{sample}{escaped(c.name, 60)}</li>"
+    return d.svg(label) + (f'<ul class="legend">{items}</ul>' if sum(bool(c.name) for c in curves) > 1 else "")
 
 
-def histogram(values: Values, *, label: str, x: str, bins: int = 24) -> str:
-    """Counts of `values` in equal bins, with a line at zero where zero is inside."""
-    counts, edges = np.histogram(np.asarray(values, float), bins)
+def histogram(values: Values, *, label: str, x: str) -> str:
+    """Counts of `values` in 24 equal bins, with a line at zero where zero is inside."""
+    counts, edges = np.histogram(np.asarray(values, float), 24)
     d = _Drawing((float(edges[0]), float(edges[-1])), (0.0, float(max(1, counts.max())) * 1.05), HEIGHT)
     d.axes(x, "count")
     for n, left, right in zip(counts, edges, edges[1:], strict=False):
@@ -100,22 +105,10 @@ def intervals(rows: Sequence[tuple[str, float | None, float | None, float | None
     return d.svg(label)
 
 
-def _legend(curves: Sequence[Curve], styles: Sequence[str]) -> str:
-    """Samples with words, as a list that wraps."""
-    items = ""
-    for c, style in zip(curves, styles, strict=True):
-        kind, d = ("point", "M14 5L14 5") if c.dots else ("line", "M1 5H27")
-        sample = f'<svg viewBox="0 0 28 10" aria-hidden="true"><path class="{kind} {style}" d="{d}"/></svg>'
-        items += f"<li>{sample}{escaped(c.name, 60)}</li>"
-    return f'<ul class="legend">{items}</ul>'
-
-
 class _Drawing:
     """Paths and words over two axes; a point is a path of no length with a round end."""
 
-    def __init__(
-        self, x: Range, y: Range, height: int, *, left: int = LEFT, right: int = RIGHT, top: int = TOP
-    ) -> None:
+    def __init__(self, x: Range, y: Range, height: int, left: int = LEFT, right: int = RIGHT, top: int = TOP) -> None:
         self.x, self.y, self.height = _wide(*x), _wide(*y), height
         self.left, self.right, self.top, self.bottom = left, WIDTH - right, top, height - BOTTOM
         self.parts: list[str] = []
@@ -138,7 +131,6 @@ class _Drawing:
             self.parts.append(f'<path class="{kind}" d="{"".join(out)}"/>')
 
     def text(self, kind: str, u: float, v: float, words: str, limit: int = 60) -> None:
-        """Words at (u, v)."""
         self.parts.append(f'<text class="{kind}" x="{u:g}" y="{v:g}">{escaped(words, limit)}</text>')
 
     def curve(self, c: Curve, style: str) -> None:

@@ -36,8 +36,6 @@ class RunFolder:
     A file that is broken is `Wrong` (exit 3).
     """
 
-    free_name = staticmethod(files.free_name)
-
     def __init__(self, path: Path) -> None:
         self.path = path
         self.weights = path / "weights.safetensors"  # of the kept epoch
@@ -57,8 +55,8 @@ class RunFolder:
     def read(self) -> dict[str, Any]:
         """What run.json says; `Wrong` (exit 2) where there is no run."""
         if not self.exists():
-            remedy = "`empirisk list` shows the runs"
-            raise Wrong(f"{shown(self.path)} is no run: it has no run.json", remedy=remedy, reason="no-run")
+            what = f"{shown(self.path)} is no run: it has no run.json"
+            raise Wrong(what, remedy="`empirisk list` shows the runs", reason="no-run")
         return self._object("run.json")
 
     def write(self, **changes: object) -> None:

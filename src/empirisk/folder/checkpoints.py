@@ -26,10 +26,6 @@ _STEP = re.compile(r"step-(\d{6,})(?:-(\d+))?")
 _KEPT = re.compile(r"kept-[0-9a-f]{12}-[ab]\.safetensors")
 
 
-def _to_stderr(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
 @dataclass(frozen=True)
 class Checkpoints:
     """The folder RUN/checkpoint.
@@ -74,8 +70,8 @@ class Checkpoints:
         self._prune(stay)
 
     def load(
-        self, device: torch.device | str = "cpu", *, say: Callable[[str], None] = _to_stderr
-    ) -> tuple[int, dict[str, Any]] | None:
+        self, device: torch.device | str = "cpu", *, say: Callable[[str], None] = lambda text: print(text, file=sys.stderr)
+    ) -> tuple[int, dict[str, Any]] | None:  # fmt: skip
         """The newest (step, state) that verifies, or None where nothing was saved; says when it has to walk back.
 
         `Wrong` (exit 3) where files are there and none verifies, or another version of the package wrote them.
@@ -112,10 +108,9 @@ class Checkpoints:
             _TENSORS: stored(folder / _TENSORS, codec.dump(found)),
             _STATE: stored(folder / _STATE, [json.dumps(tree, allow_nan=False).encode()]),
         }
-        taken: set[str] = set()
+        taken, parts = set[str](), dict[str, Any]()
         with contextlib.suppress(Wrong, KeyError, TypeError, AttributeError):  # a damaged one shares nothing
             taken = self._referenced(self._pointed()[:1])
-        parts: dict[str, Any] = {}
         for part, group in shared.items():
             content = codec.dump(group)
             sha = _sha256(*content)

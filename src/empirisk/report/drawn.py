@@ -1,7 +1,7 @@
 """Figures of the data and of the training, which every experiment has: contact sheet, twins side by side, curves of the risk."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,8 @@ import numpy as np
 from empirisk.figures import Curve, Figure, Tile, chart, number, picture, tiles
 from empirisk.report.evidence import PARTS
 
-SHEET, PAIRS = 24, 12
-"""Most images of a contact sheet, and pairs of twins."""
+SHEET, EACH, PAIRS = 24, 6, 12
+"""Most images of a contact sheet and of each of its classes, and pairs of twins."""
 COLOURS = ((0.9, 0.62, 0), (0.34, 0.71, 0.91), (0, 0.62, 0.45), (0.94, 0.89, 0.26), (0.84, 0.37, 0), (0.8, 0.47, 0.65))
 """Of masks and boxes (Okabe-Ito)."""
 
@@ -55,32 +55,8 @@ def training(
         places = None if high >= 0.1 else 2 - math.floor(math.log10(high))
         text = f"Between {number(low, places)} and {number(high, places)}.{more}"
         svg = chart([Curve("", epochs, values)], label=text, x="epoch", y="", whole=True, y_range=(0, high * 1.05))
-        rows = tuple(zip(epochs, values, strict=True))
-        out.append(Figure(key, title, svg, text, "training", ("epoch", name), rows))
+        out.append(Figure(key, title, svg, text, "training", ("epoch", name), tuple(zip(epochs, values, strict=True))))
     return out
-
-
-def filters(before: np.ndarray, after: np.ndarray, *, most: int = 24) -> Figure:
-    """Kernels (K, C, *size) of the first layer before and after training side by side, on one scale, grey for 0."""
-    scale = max(float(np.abs(before).max()), float(np.abs(after).max()), 1e-12)
-
-    def drawing(kernel: np.ndarray) -> str:
-        kernel = kernel if len(kernel) == 3 else kernel.mean(0, keepdims=True)  # three channels are shown as colours
-        times = max(1, 48 // kernel.shape[-1])  # weights as squares, not smoothed
-        whole = (0.5 + kernel / (2 * scale)).repeat(times, -1).repeat(times, -2)
-        return picture(whole, side=whole.shape[-1])
-
-    pairs = list(zip(before, after, strict=True))[:most]
-    items = [
-        Tile(((drawing(a), f"kernel {i} before"), (drawing(b), f"kernel {i} after")), (f"kernel {i}",))
-        for i, (a, b) in enumerate(pairs, 1)
-    ]
-    moved = float(np.linalg.norm(after - before) / max(float(np.linalg.norm(before)), 1e-12))
-    text = (
-        f"Left before training, right after; grey is 0, white positive, black negative, on one scale. They moved by "
-        f"{number(moved)} of their length. {len(items)} of {len(before)} are drawn."
-    )
-    return Figure("filters", "First layer before and after", tiles(items, kind="pairs"), text, "training", wide=True)
 
 
 def _robust(series: list[np.ndarray]) -> tuple[float, float]:
@@ -90,13 +66,44 @@ def _robust(series: list[np.ndarray]) -> tuple[float, float]:
     return min(0.0, float(values.min())), min(top, float(values.max()) * 1.05) if values.max() > 0 else top
 
 
-def contact_sheet(rows: Sequence[Mapping[str, Any]], *, per_class: int = 6) -> list[Figure]:
+def filters(before: np.ndarray, after: np.ndarray) -> Figure:
+    """Kernels (K, C, *size) of the first layer before and after training side by side, on one scale, grey for 0."""
+    scale = max(float(np.abs(before).max()), float(np.abs(after).max()), 1e-12)
+
+    def drawing(kernel: np.ndarray) -> str:
+        kernel = kernel if len(kernel) == 3 else kernel.mean(0, keepdims=True)  # three channels are shown as colours
+        times = max(1, 48 // kernel.shape[-1])  # weights as squares, not smoothed
+        whole = (0.5 + kernel / (2 * scale)).repeat(times, -1).repeat(times, -2)
+        return picture(whole, side=whole.shape[-1])
+
+    items = [
+        Tile(((drawing(a), f"kernel {i} before"), (drawing(b), f"kernel {i} after")), (f"kernel {i}",))
+        for i, (a, b) in enumerate(zip(before[:SHEET], after[:SHEET], strict=True), 1)
+    ]
+    moved = float(np.linalg.norm(after - before) / max(float(np.linalg.norm(before)), 1e-12))
+    text = (
+        f"Left before training, right after; grey is 0, white positive, black negative, on one scale. They moved by "
+        f"{number(moved)} of their length. {len(items)} of {len(before)} are drawn."
+    )
+    return Figure("filters", "First layer before and after", tiles(items, kind="pairs"), text, "training", wide=True)
+
+
+def of_data(
+    shown: Sequence[Mapping[str, Any]], pairs: Iterable[Sequence[Any]], rows: Iterable[Mapping[str, Any]]
+) -> list[Figure]:
+    """A contact sheet of the `shown` rows, and the first `pairs` of twins, whose images are looked up in all `rows`."""
+    some = list(pairs)[:PAIRS]
+    wanted = {i for pair in some for i in pair[1:3]}
+    return [*contact_sheet(shown), *twins(some, {r["id"]: r["x"].read() for r in rows if r["id"] in wanted})]
+
+
+def contact_sheet(rows: Sequence[Mapping[str, Any]]) -> list[Figure]:
     """The first training images of each class, as they are stored; of a volume the middle slice. Vectors have none."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         label = row.get("label", "")
         groups.setdefault(", ".join(label) if isinstance(label, tuple) else str(label or ""), []).append(row)
-    most = max(1, min(per_class if len(groups) > 1 else SHEET, 2 * SHEET // max(len(groups), 1)))
+    most = max(1, min(EACH if len(groups) > 1 else SHEET, 2 * SHEET // max(len(groups), 1)))
     names = sorted({b.label for r in rows for b in r.get("boxes") or ()})
     items, drawn = [], False
     for name, some in sorted(groups.items())[: 2 * SHEET]:
@@ -132,7 +139,7 @@ def outlines(
     return [(area, COLOURS[k % len(COLOURS)]) for area, k in found]
 
 
-def twins(pairs: Sequence[tuple[str, str, str, float, bool]], images: Mapping[str, np.ndarray]) -> list[Figure]:
+def twins(pairs: Iterable[Sequence[Any]], images: Mapping[str, np.ndarray]) -> list[Figure]:
     """Near-twins side by side: (parts, partner's id, held-out id, correlation, identical), the closest first."""
     some, items = list(pairs)[:PAIRS], []
     for parts, partner, held, r, identical in some:

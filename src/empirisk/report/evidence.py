@@ -53,9 +53,15 @@ class Context:
         return next((p for p in ("test", "val") if self.metrics.get(p)), "")
 
     @property
+    def scores(self) -> Mapping[str, Mapping[str, Any]]:
+        """The numbers of that part."""
+        found: Mapping[str, Mapping[str, Any]] = self.metrics.get(self.part, {})
+        return found
+
+    @property
     def headline(self) -> str:
         """The first metric of that part, or ""."""
-        return next(iter(self.metrics.get(self.part, {})), "")
+        return next(iter(self.scores), "")
 
 
 def metric_name(name: str) -> str:
@@ -95,24 +101,21 @@ def verdict(c: Context) -> str:
     if not c.headline:
         ended = {"failed": "The run failed", "stopped": "The run was stopped"}.get(c.run.get("status", ""))
         return f"{ended} before anything was scored." if ended else "Nothing has been scored yet."
-    e, said = c.metrics[c.part][c.headline], f"On {rows_of(c, c.part)}, the {metric_name(c.headline)} is"
+    e, said = c.scores[c.headline], f"On {rows_of(c, c.part)}, the {metric_name(c.headline)} is"
     if e.get("value") is None:
         return f"{said} undefined: {e.get('reason') or 'no reason was recorded'}."
-    found = against(c)
-    if found is None:
-        return f"{said} {estimate(e)}."
-    how, who, by = found
+    how, who, by = against(c)
     if how == "tie":
         return f"{said} {estimate(e)}, not shown to be better than {who}: a tie, the difference is {by}."
-    return f"{said} {estimate(e)}, {how} than {who} by {by}."
+    return f"{said} {estimate(e)}, {how} than {who} by {by}." if how else f"{said} {estimate(e)}."
 
 
-def against(c: Context) -> tuple[str, str, str] | None:
-    """(better | tie | worse, the best baseline in words, by how much) by the first metric; None where none was scored."""
+def against(c: Context) -> tuple[str, str, str]:
+    """(better | tie | worse, the best baseline in words, by how much) by the first metric; all empty where none was scored."""
     found = {name: m.get(c.headline, {}) for name, m in c.metrics.get("difference", {}).items()}
     found = {name: d for name, d in found.items() if d.get("value") is not None}
     if not found:
-        return None
+        return "", "", ""
     sign = -1 if c.headline in LESS_IS_BETTER else 1
     name = min(found, key=lambda name: sign * found[name]["value"])  # the smallest lead is over the best baseline
     how, by = lead(c.headline, found[name])

@@ -11,7 +11,7 @@ from empirisk.report.evidence import Context
 
 def numbers(c: Context) -> list[dict[str, Any]]:
     """The tables of "Numbers": the newest part, its classes, the lead over baselines; behind buttons all the others."""
-    m, newest = c.metrics, c.metrics.get(c.part, {})
+    m, newest = c.metrics, c.scores
     main = {"": newest} | ({"without near-twins": m["without_twins"]} if m.get("without_twins") else {})
     each: dict[str, dict[str, Any]] = {}
     for name, e in newest.items():
@@ -44,28 +44,33 @@ def _table(
     words = [name[0].upper() + name[1:] for name in map(ev.metric_name, metrics)]
     methods = Counter(e.get("method") for s in sets.values() for e in s.values() if e.get("value") is not None)
     usual = next((method for method, _ in methods.most_common() if method), "")
-    cells = [[_shown(s[m], usual, ties) if m in s else {} for s in sets.values()] for m in metrics]
+
+    def shown(e: Mapping[str, Any]) -> dict[str, Any]:
+        low, high, method, notes = e.get("low"), e.get("high"), e.get("method", ""), [e.get("reason", "")]
+        if e.get("value") is not None:
+            notes += [method.removeprefix(usual).lstrip("; ,")] if method != usual else []
+            notes += ["no interval"] if low is None else []
+        tie = ties and low is not None and high is not None and low <= 0 <= high
+        return {"text": ev.estimate(e), "note": "; ".join(n for n in notes if n), "tie": tie}
+
+    cells = [[shown(s[m]) if m in s else {} for s in sets.values()] for m in metrics]
     rows: list[tuple[str, str, list[dict[str, Any]], Mapping[str, Any]]]
     if turned:
         rows = [(k, "", [row[i] for row in cells], {}) for i, k in enumerate(sets)]
     else:
-        explained = {m: what for m, what in METRICS.items() if counts and not hidden and what != ev.metric_name(m)}
+        what = {m: words for m, words in METRICS.items() if counts and not hidden and words != ev.metric_name(m)}
         n = [next(iter(sets.values())).get(m, {}) if counts else {} for m in metrics]
-        rows = list(zip(words, [explained.get(m, "") for m in metrics], cells, n, strict=True))
+        rows = list(zip(words, [what.get(m, "") for m in metrics], cells, n, strict=True))
+    heads = words if turned else [k or "value" for k in sets]
     return {
-        "title": title, "heads": words if turned else [k or "value" for k in sets], "rows": rows, "usual": usual,
-        "counts": counts, "ties": ties, "hidden": hidden,
-    }  # fmt: skip
-
-
-def _shown(e: Mapping[str, Any], usual: str, ties: bool) -> dict[str, Any]:
-    low, high, value = e.get("low"), e.get("high"), e.get("value")
-    notes, method = [e.get("reason", "")], e.get("method", "")
-    if value is not None:
-        notes += [method.removeprefix(usual).lstrip("; ,")] if method != usual else []
-        notes += ["no interval"] if low is None else []
-    tie = ties and low is not None and high is not None and low <= 0 <= high
-    return {"text": ev.estimate(e), "note": "; ".join(n for n in notes if n), "tie": tie}
+        "title": title,
+        "heads": heads,
+        "rows": rows,
+        "usual": usual,
+        "counts": counts,
+        "ties": ties,
+        "hidden": hidden,
+    }
 
 
 def everything(c: Context) -> tuple[list[str], list[list[Any]]]:

@@ -23,7 +23,10 @@ class Fact(NamedTuple):
 
 def facts(c: Context) -> list[Fact]:
     """What speaks for and against the numbers, each with where to look."""
-    found = [_leaks(c), _twins(c), _patients(c), _opened(c), _better(c), _calibrated(c), _subgroups(c), _seeds(c)]
+    seed = (c.run.get("arguments") or {}).get("seed", 0)
+    why = f"seed {seed}; how much another seed would change is not in the intervals"
+    seeds = Fact("unknown", "One training, one seed", why, "repeat")
+    found = [_leaks(c), _twins(c), _patients(c), _opened(c), _better(c), _calibrated(c), _subgroups(c), seeds]
     return [f for f in found if f is not None]
 
 
@@ -50,8 +53,8 @@ def _leaks(c: Context) -> Fact:
         return Fact("bad", "A patient is in two parts", _pairs(people), "data")
     if any(held_out.values()):
         return Fact("caution", "Identical images in two parts", _pairs(held_out), "data")
-    left, why = c.audit.get("left_out", 0), "no identical image in two parts"
-    if left:
+    why = "no identical image in two parts"
+    if left := c.audit.get("left_out", 0):
         why = f"{ev.counted(left)} with an identical copy in a held-out part left out of training"
     return Fact("good", "No leak between the parts", why, "data")
 
@@ -61,11 +64,10 @@ def _twins(c: Context) -> Fact | None:
     twins = {k: n - (same.get(k, 0) if k.startswith("train/") else 0) for k, n in (c.audit.get("twins") or {}).items()}
     if not any(twins.values()):
         return None
-    clean, every = c.metrics.get("without_twins", {}).get(c.headline), c.metrics.get(c.part, {}).get(c.headline)
-    name, more = ev.metric_name(c.headline), ""
+    clean, every, why = c.metrics.get("without_twins", {}).get(c.headline), c.scores.get(c.headline), _pairs(twins)
     if clean and every:
-        more = f"; {name} without them {ev.estimate(clean)}, with them {ev.estimate(every)}"
-    return Fact("caution", "Nearly identical images in two parts", _pairs(twins) + more, "data")
+        why += f"; {ev.metric_name(c.headline)} without them {ev.estimate(clean)}, with them {ev.estimate(every)}"
+    return Fact("caution", "Nearly identical images in two parts", why, "data")
 
 
 def _patients(c: Context) -> Fact:
@@ -90,7 +92,7 @@ def _opened(c: Context) -> Fact:
 
 
 def _better(c: Context) -> Fact:
-    how, who, by = ev.against(c) or ("", "", "")
+    how, who, by = ev.against(c)
     state, what, why = {
         "": ("unknown", "No baseline was scored", "it is unknown how much of the result is easy"),
         "better": ("good", "Better than its baselines", f"{by} ahead of {who}"),
@@ -101,13 +103,14 @@ def _better(c: Context) -> Fact:
 
 
 def _calibrated(c: Context) -> Fact | None:
-    e = c.metrics.get(c.part, {}).get("ece", {})
+    e = c.scores.get("ece", {})
     if e.get("value") is None:
         return None
-    why = f"they miss the share that comes true by {ev.estimate(e)} on average"
-    if e["value"] <= CALIBRATED:
-        return Fact("good", "Its probabilities can be read as such", why, "calibration")
-    return Fact("caution", "Its probabilities are off", why, "calibration")
+    right = e["value"] <= CALIBRATED
+    state, what = (
+        ("good", "Its probabilities can be read as such") if right else ("caution", "Its probabilities are off")
+    )
+    return Fact(state, what, f"they miss the share that comes true by {ev.estimate(e)} on average", "calibration")
 
 
 def _subgroups(c: Context) -> Fact:
@@ -119,12 +122,6 @@ def _subgroups(c: Context) -> Fact:
     worst = (max if c.headline in LESS_IS_BETTER else min)(known, key=lambda g: known[g]["value"])
     why = f"worst: {worst}, {ev.metric_name(c.headline)} {ev.estimate(known[worst])}"
     return Fact("good", f"{len(known)} subgroups compared", why, "numbers")
-
-
-def _seeds(c: Context) -> Fact:
-    seed = (c.run.get("arguments") or {}).get("seed", 0)
-    why = f"seed {seed}; how much another seed would change is not in the intervals"
-    return Fact("unknown", "One training, one seed", why, "repeat")
 
 
 def _pairs(counts: Mapping[str, int]) -> str:

@@ -1,7 +1,9 @@
 """What each regulariser of a run is worth: the same run with it and without, by the risk on validation and by the gap."""
 
 import dataclasses as dc
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from empirisk import runtime
 from empirisk.errors import Wrong
@@ -11,12 +13,11 @@ from empirisk.recipe import Regularization, dashed
 from empirisk.verbs.flags import Device, Json, Trained
 from empirisk.verbs.refit import Again, Fit
 from empirisk.verbs.report import reported
-from empirisk.verbs.run import Run, load
+from empirisk.verbs.run import load
 from empirisk.verbs.say import Say, interval
-from empirisk.verbs.verdict import gap_of, lowered
 
-OTHERS = ("label_smoothing", "mixup", "weight_decay", "l1", "ema")
-"""Regularisers that are flags of the recipe or of an experiment."""
+NAMES = (*(f.name for f in dc.fields(Regularization)), "label_smoothing", "mixup", "weight_decay", "l1", "ema")
+"""Regularisers: the last five are flags of the recipe or of an experiment."""
 IN = {"augment": "auto", "dropout": 0.2, "label_smoothing": 0.1, "mixup": 0.2, "weight_decay": 0.1, "ema": 0.99}
 """Those that are put in where they are off, and how strongly."""
 
@@ -49,7 +50,7 @@ class Effect:
 def switches(again: Again) -> list[Switch]:
     """What can be taken out or put in; what the model or the data have no place for is left out."""
     arguments, found = again.own.arguments, []
-    for name in (*(f.name for f in dc.fields(Regularization)), *OTHERS):
+    for name in NAMES:
         if name not in arguments or name == "adversarial_steps":
             continue
         value, off = arguments[name], "none" if name == "augment" else 0.0
@@ -68,71 +69,53 @@ def switches(again: Again) -> list[Switch]:
 
 def effects(again: Again, every: list[Switch], mine: list[Fit], others: list[list[Fit]]) -> list[Effect]:
     """Of each switch that the time reached, the strongest help first."""
-    out = []
+    out, of = [], sum(bool(o) for o in others)
     for switch, theirs in zip(every, others, strict=True):
         if theirs:
             a, b = (mine, theirs) if switch.on else (theirs, mine)  # with, without
-            of = sum(bool(o) for o in others)
-            out.append(Effect(switch, lowered(again, a, b, of=of), gap_of(again, a, b, of=of)))
+            out.append(Effect(switch, again.lowered(a, b, of=of), again.gap(a, b, of=of)))
     return sorted(out, key=lambda e: e.risk.value or 0.0)
 
 
 def figure(found: list[Effect]) -> Figure:
     """A forest of the effects on the validation risk."""
     rows = tuple((e.switch.name, e.risk.value, e.risk.low, e.risk.high) for e in found)
+    gaps = ((e.gap.value, e.gap.low, e.gap.high, "on" if e.switch.on else "off") for e in found)
     text = "The risk on validation with each regulariser less that without it, paired over rows and seeds: left of 0 it helps, an interval across 0 is a tie."
-    table = tuple(
-        (*row, e.gap.value, e.gap.low, e.gap.high, "on" if e.switch.on else "off")
-        for row, e in zip(rows, found, strict=True)
-    )
     columns = ("regulariser", "risk", "low", "high", "gap", "low", "high", "in this run")
+    table = tuple((*row, *gap) for row, gap in zip(rows, gaps, strict=True))
     svg = intervals(rows, label=text, x="change of the risk")
     return Figure("ablate", "What each regulariser is worth", svg, text, "training", columns, table)
 
 
-def ablated(run: Run, *, seeds: int, minutes: float | None, device: str, say: Say) -> list[Effect]:
-    """The effects, whose figure goes into the run.
-
-    Raises
-    ------
-    Wrong
-        exit 2 for a run that takes no steps, and where the time did not reach one pair.
-    """
-    again = Again(run, runtime.device_named(device), seeds=seeds, minutes=minutes)
-    if not again.own.players:
-        raise Wrong(
-            f"{run.path} is a closed form: it has no regulariser to take out",
-            remedy="empirisk capacity changes its dial",
-        )
-    every = switches(again)
-    mine, *others = again.taught([(len(again.train), changes) for changes in ({}, *(s.changes for s in every))], say)
-    found = effects(again, every, mine, others)
-    if not found:
-        raise Wrong("the time did not reach one pair of fits", remedy="give more --minutes")
-    with run.folder.lock():
-        run.folder.write_figures("ablate", [figure(found).to_dict()])
-    return found
-
-
 def ablate(
-    run: Trained, *, seeds: int = 3, minutes: float | None = None, device: Device = "auto", json: Json = False
-) -> None:
+    run: Trained, *,
+    seeds: Annotated[int, Parameter(help="of initial weights, order and augmentation; each pairs the run with its changed selves")] = 3,
+    minutes: Annotated[
+        float | None,
+        Parameter(help="time in all: fewer steps each where the run's own do not fit; if not given, as many as the run had"),
+    ] = None,
+    device: Device = "auto", json: Json = False,
+) -> None:  # fmt: skip
     """Take each regulariser out of a run, or put it in, and say what it is worth.
 
     A regulariser is whatever is meant to lower the expected, not the empirical, risk: it may raise the training error, and helps
     if it lowers that on validation. Every seed teaches the run as it is and with one switch turned, on the same rows.
 
     Example: empirisk ablate runs/pneumoniamnist --minutes 10
-
-    Parameters
-    ----------
-    seeds
-        of initial weights, order and augmentation; each pairs the run with its changed selves.
-    minutes
-        time in all: fewer steps each where the run's own do not fit; if not given, as many as the run had.
     """
     say, opened = Say(as_json=json), load(run)
-    found = ablated(opened, seeds=seeds, minutes=minutes, device=device, say=say)
+    again = Again(opened, runtime.device_named(device), seeds=seeds, minutes=minutes)
+    if not again.own.players:
+        what = f"{opened.path} is a closed form: it has no regulariser to take out"
+        raise Wrong(what, remedy="empirisk capacity changes its dial")
+    every = switches(again)
+    mine, *others = again.taught([(len(again.train), changes) for changes in ({}, *(s.changes for s in every))], say)
+    found = effects(again, every, mine, others)
+    if not found:
+        raise Wrong("the time did not reach one pair of fits", remedy="give more --minutes")
+    with opened.folder.lock():
+        opened.folder.write_figures("ablate", [figure(found).to_dict()])
     say.line(f"{'':<26}{'risk on validation':<28}gap")
     for e in found:
         name = f"--{dashed(e.switch.name)} {e.switch.value}"

@@ -14,7 +14,7 @@ from empirisk.estimate import Estimate, Statistic, values
 from empirisk.experiment import Answer, Experiment, Rows
 from empirisk.figures import Curve, Figure, Tile, chart, picture, tiles
 from empirisk.losses import Batch
-from empirisk.regularization.adversarial import fgsm, pgd
+from empirisk.regularization.adversarial import fgsm, pgd, within
 from empirisk.verbs.flags import Device, Json, Trained
 from empirisk.verbs.predict import brief
 from empirisk.verbs.report import reported
@@ -30,8 +30,8 @@ ATTACKS = {
 }
 MOST, CHUNK, SEEN, SHOWN = 600, 128, 64, 6
 """Validation images at most; at once; those that examples are looked for in; examples in the picture."""
-Said = dict[tuple[str, float], list[Answer]]
-"""(attack, epsilon) -> an answer a row."""
+At = tuple[str, float]
+"""(attack, epsilon)."""
 
 
 def changed(e: Experiment, batch: Batch, attack: str, epsilon: float) -> Tensor:
@@ -42,8 +42,7 @@ def changed(e: Experiment, batch: Batch, attack: str, epsilon: float) -> Tensor:
     if epsilon == 0:
         return x
     if attack == "noise":
-        low, high = min(0.0, float(x.min())), max(1.0, float(x.max()))
-        return (x + epsilon * (2 * torch.randint_like(x, 2) - 1)).clamp(low, high)
+        return within(x + epsilon * (2 * torch.randint_like(x, 2) - 1), x)
     once = fgsm(e.model, loss, batch, epsilon=epsilon)
     if attack == "fgsm":
         return once
@@ -55,13 +54,10 @@ def changed(e: Experiment, batch: Batch, attack: str, epsilon: float) -> Tensor:
     return torch.where((a > b).view(-1, *[1] * (x.ndim - 1)), once, often)
 
 
-def attacked(e: Experiment, device: torch.device) -> tuple[Rows, Said, dict[float, Tensor]]:
-    """An even sample of the validation rows, the answers to each attack of them, and the first images as PGD leaves them.
+def attacked(e: Experiment, device: torch.device) -> tuple[Rows, dict[At, list[Answer]], dict[float, Tensor]]:
+    """An even sample of the validation rows, an answer to each in every attack, and the first images as PGD leaves them.
 
-    Raises
-    ------
-    Wrong
-        exit 2 for a game, for rows without pixels, and for images that are answered in patches.
+    `Wrong` (exit 2) for a game, for rows without pixels, and for images that are answered in patches.
     """
     if e.task.loss is None:
         raise Wrong("a game has no one loss to raise", remedy="attack a run that minimises one")
@@ -71,7 +67,7 @@ def attacked(e: Experiment, device: torch.device) -> tuple[Rows, Said, dict[floa
     e.model.to(device).eval()
     rows = e.data.rows("val")
     rows = [rows[i] for i in np.linspace(0, len(rows) - 1, min(MOST, len(rows))).astype(int)]
-    said: Said = {}
+    said: dict[At, list[Answer]] = {}
     images: dict[float, Tensor] = {}
     for epsilon, attack in itertools.product(EPSILONS, ATTACKS):
         runtime.reseed(device, 0)  # the same noise whenever it is asked for
@@ -86,25 +82,21 @@ def attacked(e: Experiment, device: torch.device) -> tuple[Rows, Said, dict[floa
     return rows, said, images
 
 
-def curves(
-    e: Experiment, rows: Rows, scores: dict[tuple[str, float], dict[str, Statistic]], name: str
-) -> tuple[Figure, dict[tuple[str, float], Estimate]]:
+def curves(found: dict[At, Estimate], name: str, n: int) -> Figure:
     """One score over epsilon, a line an attack with its band."""
-    found = {key: judge(e, rows, {name: s[name]})[name] for key, s in scores.items()}
-    steps = [255 * epsilon for epsilon in EPSILONS]
     lines = []
     for attack, words in ATTACKS.items():
         along = [found[attack, epsilon] for epsilon in EPSILONS]
         y, low, high = ([getattr(v, end) or 0.0 for v in along] for end in ("value", "low", "high"))
-        lines.append(Curve(f"{attack}: {words}", steps, y, low, high))
-    text = f"The {name} on {len(rows)} validation images, no pixel of which was changed by more than epsilon; bands are 95 % intervals."
+        lines.append(Curve(f"{attack}: {words}", [255 * epsilon for epsilon in EPSILONS], y, low, high))
+    text = f"The {name} on {n} validation images, no pixel of which was changed by more than epsilon; bands are 95 % intervals."
     svg = chart(lines, label=text, x="epsilon, in steps of 1/255", y=name)
     table = tuple((attack, 255 * epsilon, v.value, v.low, v.high) for (attack, epsilon), v in found.items())
     columns = ("attack", "epsilon x 255", name, "low", "high")
-    return Figure("attack", "Under attack", svg, text, "mistakes", columns, table), found
+    return Figure("attack", "Under attack", svg, text, "mistakes", columns, table)
 
 
-def examples(e: Experiment, rows: Rows, said: Said, images: dict[float, Tensor]) -> list[Figure]:
+def examples(e: Experiment, rows: Rows, said: dict[At, list[Answer]], images: dict[float, Tensor]) -> list[Figure]:
     """Image, change and result of some images whose answer PGD turns, each at the least epsilon that turns it."""
     kind, items = e.data.kind, list[Tile]()
     assert kind is not None
@@ -134,19 +126,20 @@ def attack(run: Trained, *, device: Device = "auto", json: Json = False) -> None
     say, opened = Say(as_json=json), load(run)
     e = opened.experiment()
     rows, said, images = attacked(e, runtime.device_named(device))
-    scores = {key: e.task.score(rows, answers) for key, answers in said.items()}
+    scores: dict[At, dict[str, Statistic]] = {key: e.task.score(rows, answers) for key, answers in said.items()}
     first = next(iter(scores.values()))
     name = "accuracy" if "accuracy" in first else next(iter(first))
-    drawn, found = curves(e, rows, scores, name)
+    found = {key: judge(e, rows, {name: s[name]})[name] for key, s in scores.items()}
+    drawn = [curves(found, name, len(rows)), *examples(e, rows, said, images)]
     with opened.folder.lock():
-        opened.folder.write_figures("attack", [f.to_dict() for f in (drawn, *examples(e, rows, said, images))])
+        opened.folder.write_figures("attack", [f.to_dict() for f in drawn])
     say(name.capitalize(), f"on {len(rows)} validation images, no pixel changed by more than epsilon")
     say.line(f"{'epsilon':<12}" + "".join(f"{attack:<22}" for attack in ATTACKS))
     for epsilon in EPSILONS:
         say.line(f"{255 * epsilon:g}/255".ljust(12) + "".join(f"{interval(found[a, epsilon]):<22}" for a in ATTACKS))
     say("Report", str(reported(opened)))
-    numbers = {key: values(s, len(rows)) for key, s in scores.items()}
-    say.document({"points": [
-        {"attack": a, "epsilon": epsilon, "scores": {k: v for k, v in number.items() if v is not None and "/" not in k}}
-        for (a, epsilon), number in numbers.items()
-    ]})  # fmt: skip
+    points = []
+    for (a, epsilon), s in scores.items():
+        numbers = {k: v for k, v in values(s, len(rows)).items() if v is not None and "/" not in k}
+        points.append({"attack": a, "epsilon": epsilon, "scores": numbers})
+    say.document({"points": points})

@@ -1,26 +1,41 @@
 """Does a run under-fit or over-fit? Its error over capacity and training rows, a verdict by a test, and a remedy."""
 
 import itertools
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
+from cyclopts import Parameter
 
 from empirisk import runtime
 from empirisk.data import embedded
 from empirisk.errors import Wrong
+from empirisk.estimate import Estimate
 from empirisk.figures import Curve, Figure, chart
 from empirisk.verbs.flags import Device, Json, Trained
-from empirisk.verbs.refit import Again
+from empirisk.verbs.refit import Again, Fit
 from empirisk.verbs.report import reported
 from empirisk.verbs.run import Run, load
 from empirisk.verbs.say import Say, interval, short
-from empirisk.verbs.verdict import Fits, Verdict, verdict
 
 LEAST = 8
 """Training rows, of fewer nothing is learned."""
+MATTERS = 0.1
+"""Share of the held-out error that a difference must be to count: a smaller one may be real and still not worth a word."""
 USUAL = {"degree": (3,), "width": (16, 64, 32, 6, 8, 24, 48, 96, 128)}
 """Settings that models and experiments have where none is given."""
 WORDS = {"train": "training error", "val": "validation error", "fresh": "expected risk"}
+Fits = dict[tuple[int, int], list[Fit]]
+"""(capacity, training rows) -> a fit a seed, seeds in one order; capacity 0 where the model has no dial."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the test says of the run's own setting, the remedy that its numbers support, and the gap."""
+
+    verdict: str
+    remedy: str
+    gap: Estimate
 
 
 def dial_of(again: Again) -> tuple[str, int, list[int]]:
@@ -28,30 +43,60 @@ def dial_of(again: Again) -> tuple[str, int, list[int]]:
 
     A model's own setting is the usual one that gives a network of as many parameters. Without a dial "", 0, [0].
     """
+
+    def parameters(dial: str, value: int) -> int:
+        try:
+            return sum(p.numel() for p in again.build(**{dial: value}).model.parameters())
+        except Wrong:  # no such dial
+            return 0
+
+    mine = sum(p.numel() for p in again.own.model.parameters())
     for dial, usual in USUAL.items():
-        given = again.own.arguments.get(dial)
-        mine = sum(p.numel() for p in again.own.model.parameters())
-        own = given or next((u for u in usual if parameters(again, dial, u) == mine), 0)
-        if own:
+        if own := again.own.arguments.get(dial) or next((u for u in usual if parameters(dial, u) == mine), 0):
             tried = range(1, 16) if dial == "degree" else (max(1, own // 4), max(1, own // 2), 2 * own)
             return dial, own, sorted({own, *tried})
     return "", 0, [0]
 
 
-def parameters(again: Again, dial: str, value: int) -> int:
-    """Of the model with this setting; 0 where it has no such dial."""
-    try:
-        return sum(p.numel() for p in again.build(**{dial: value}).model.parameters())
-    except Wrong:
-        return 0
+def verdict(again: Again, dial: str, own: int, fits: Fits) -> Verdict:
+    """The verdict on the run's own setting, all of its training rows at capacity `own`, by the error on held-out rows.
+
+    These are the validation rows and, of a generator, new ones. A difference counts if it is above 0 by the paired test over rows
+    and seeds, all comparisons together at 95 %, and a tenth of that error at least. Under-fits: a larger capacity lowers the
+    error. Over-fits: else, a smaller one does; or the gap from the training error counts, and no smaller one is worse by the test.
+    Fits: else. `Wrong` (exit 2) where no fit of that setting was done.
+    """
+    most = len(again.train)
+    if (own, most) not in fits:
+        raise Wrong("the time did not reach a fit of the run's own setting", remedy="give more --minutes")
+    mine = fits[own, most]
+    others = {c: theirs for (c, n), theirs in fits.items() if n == most and c != own}
+    gains = {c: again.lowered(mine, theirs, of=len(others)) for c, theirs in others.items()}
+    gap, error = again.gap(mine), float(np.mean([f.held.mean() for f in mine]))
+
+    def counts(e: Estimate) -> bool:
+        return e.low is not None and e.low > 0 and (e.value or 0.0) >= MATTERS * error
+
+    larger, smaller = ({c: g for c, g in gains.items() if (c > own) == above} for above in (True, False))
+    for word, some in (("under-fits", larger), ("over-fits", smaller)):
+        if better := {c: g.value or 0.0 for c, g in some.items() if counts(g)}:
+            c = max(better, key=better.__getitem__)
+            return Verdict(word, f"--{dial} {c}: the held-out error falls by {interval(gains[c])}", gap)
+    fewer = max((n for c, n in fits if c == own and n < most), default=0)
+    fall = again.lowered(fits[own, fewer], mine) if fewer else None
+    rows = ""  # whether more of them lower the error, told from what half of them cost
+    if fall and (fall.low or 0.0) > 0:
+        rows = f"more training rows: from {fewer:,} to {most:,} the held-out error fell by {interval(fall)}"
+    best = max(smaller.values(), key=lambda g: g.value or 0.0, default=None)
+    if counts(gap) and not (best and best.high is not None and best.high < 0):
+        return Verdict("over-fits", rows or "more regularisation: empirisk ablate RUN says which", gap)
+    return Verdict("fits", rows or "neither capacity nor rows: better inputs or labels", gap)
 
 
 def drawn(again: Again, dial: str, over: str, own: int, fits: Fits, least: float | None) -> Figure:
     """Training and validation error, of a generator also the expected risk, over the dial or the rows; bands over seeds."""
-    most = len(again.train)
-    along = {
-        n if over == "rows" else c: some for (c, n), some in fits.items() if (c == own if over == "rows" else n == most)
-    }
+    most, by_rows = len(again.train), over == "rows"
+    along = {n if by_rows else c: some for (c, n), some in fits.items() if (c == own if by_rows else n == most)}
     along = dict(sorted(along.items()))
     curves = []
     for name in WORDS if again.fresh else ("train", "val"):
@@ -61,13 +106,12 @@ def drawn(again: Again, dial: str, over: str, own: int, fits: Fits, least: float
     text = "Mean over seeds and band from the least to the largest; training and validation lie a generalisation gap apart."
     top = 1.1 * max(*curves[0].y, 3 * float(np.median(curves[1].y)))  # one that runs wild does not flatten the rest
     svg = chart(
-        curves, label=text, x="training rows" if over == "rows" else dial, y="risk", whole=True, y_range=(0, top),
-        across=[] if least is None else [(least, "least possible")], marks=[(float(most if over == "rows" else own), "this run")],
+        curves, label=text, x="training rows" if by_rows else dial, y="risk", whole=True, y_range=(0, top),
+        across=[] if least is None else [(least, "least possible")], marks=[(float(most if by_rows else own), "this run")],
     )  # fmt: skip
-    rows = tuple(zip(along, *(c.y for c in curves), strict=True))
-    return Figure(
-        f"capacity-{over}", f"Error over {over}", svg, text, "training", (over, *(c.name for c in curves)), rows
-    )
+    table = tuple(zip(along, *(c.y for c in curves), strict=True))
+    columns = (over, *(c.name for c in curves))
+    return Figure(f"capacity-{over}", f"Error over {over}", svg, text, "training", columns, table)
 
 
 def studied(
@@ -75,10 +119,7 @@ def studied(
 ) -> tuple[str, Fits, Verdict]:
     """The dial, every fit, and the verdict; figures go into the run.
 
-    Raises
-    ------
-    Wrong
-        exit 2 for a dial that the model lacks, or where the time reached nothing.
+    `Wrong` (exit 2) for a dial that the model lacks, or where the time reached nothing.
     """
     again = Again(run, runtime.device_named(device), seeds=seeds, minutes=minutes)
     dial, own, tried = dial_of(again)
@@ -96,11 +137,8 @@ def studied(
     least = embedded.least_risk(str(again.own.arguments.get("data")), again.own.data.kind) if squared else None
     say("Gap", f"held-out less training error {interval(found.gap)}")
     if least is not None and again.fresh:
-        expected = float(np.mean([f.fresh.mean() for f in fits[own, most]]))
-        say(
-            "Expected",
-            f"risk {short(expected)} on {len(again.fresh):,} new rows; the least possible (Bayes) {short(least)}",
-        )
+        expected, n = short(float(np.mean([f.fresh.mean() for f in fits[own, most]]))), f"{len(again.fresh):,} new rows"
+        say("Expected", f"risk {expected} on {n}; the least possible (Bayes) {short(least)}")
     figures = [drawn(again, dial, o, own, fits, least) for o in (dial, "rows") if o and over in {None, o}]
     with run.folder.lock():
         run.folder.write_figures("capacity", [f.to_dict() for f in figures])
@@ -108,7 +146,13 @@ def studied(
 
 
 def capacity(
-    run: Trained, *, over: Literal["width", "rows", "degree"] | None = None, seeds: int = 3, minutes: float | None = 10,
+    run: Trained, *,
+    over: Annotated[
+        Literal["width", "rows", "degree"] | None,
+        Parameter(help="width, degree (of a polynomial) or rows alone; if not given, the model's dial and the rows"),
+    ] = None,
+    seeds: Annotated[int, Parameter(help="of initial weights and of the draws of fewer rows: the bands")] = 3,
+    minutes: Annotated[float | None, Parameter(help="time in all; no fit takes more steps than the run did")] = 10,
     device: Device = "auto", json: Json = False,
 ) -> None:  # fmt: skip
     """Say whether a run under-fits, fits or over-fits, by a test, and what would help.
@@ -118,15 +162,6 @@ def capacity(
     rows, in memory; RUN itself stays as it is, but for its figures and its page.
 
     Example: empirisk capacity runs/curve
-
-    Parameters
-    ----------
-    over
-        width, degree (of a polynomial) or rows alone; if not given, the model's dial and the rows.
-    seeds
-        of initial weights and of the draws of fewer rows: the bands.
-    minutes
-        time in all; no fit takes more steps than the run did.
     """
     say, opened = Say(as_json=json), load(run)
     dial, fits, found = studied(opened, over, seeds=seeds, minutes=minutes, device=device, say=say)
@@ -136,8 +171,8 @@ def capacity(
     first = int(opened.folder.read()["arguments"].get("seed", 0))
     points = [
         ({dial: c} if dial else {})
-        | {"rows": n, "seed": first + s, "train": float(fit.train.mean()), "val": float(fit.val.mean())}
+        | {"rows": n, "seed": seed, "train": float(fit.train.mean()), "val": float(fit.val.mean())}
         for (c, n), some in fits.items()
-        for s, fit in enumerate(some)
+        for seed, fit in enumerate(some, first)
     ]
     say.document({"points": points, "verdict": found.verdict, "remedy": found.remedy, "gap": found.gap.json()})

@@ -1,10 +1,10 @@
 """Whether the gradients are those of the loss: back-propagation against central differences, in float64."""
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from cyclopts import Parameter
 from torch import Tensor, nn
 
 from empirisk import runtime
@@ -12,17 +12,17 @@ from empirisk.erm import Player
 from empirisk.errors import RUN, Wrong
 from empirisk.experiment import Experiment
 from empirisk.losses import Batch
-from empirisk.verbs.run import Run, load
+from empirisk.verbs.flags import Json, Trained
+from empirisk.verbs.run import load
 from empirisk.verbs.say import Say
 
 STEPS = (1e-5, 1e-6, 1e-7)
 """Lengths of the differences; the best of three counts, as one may step over a kink of a ReLU, or drown in rounding."""
-
 BAR = 1e-4
 """Largest relative error of gradients that are right."""
-
 FLOOR = 1e-3
 """Share of the largest derivative below which a derivative is compared with that share: a bias before a norm has none."""
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Derivative:
     numbers: int
     "of the parameter"
     analytic: float
-    numeric: tuple[float, ...]
+    numeric: list[float]
 
     def error(self, largest: float) -> float:
         """|a - d| / max(|a|, |d|, FLOOR largest), the least over the lengths of the differences."""
@@ -47,43 +47,36 @@ def derivatives(model: nn.Module, player: Player, batch: Batch, *, seed: int = 0
 
     v is the gradient at length 1 plus normal numbers of length about 1, so that <gradient, v> is no small number and no part of
     a wrong gradient is at right angles to v. Whatever the loss draws is drawn alike at each of its calls.
-
-    Raises
-    ------
-    Wrong
-        exit 3 if the risk is not finite.
+    `Wrong` (exit 3) if the risk is not finite.
     """
-    cpu, generator = torch.device("cpu"), torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     names = {id(p): name for name, p in model.named_parameters()}
     parameters = [p for p in player.moves(model).parameters() if p.requires_grad]
 
     def risk() -> Tensor:
-        runtime.reseed(cpu, seed, 0, 0)
+        runtime.reseed(CPU, seed, 0, 0)
         return player.loss(model, batch).mean()
+
+    def moved(p: Tensor, v: Tensor, h: float) -> float:
+        before = p.detach().clone()
+        with torch.no_grad():
+            p.add_(v, alpha=h)
+        value = float(risk().detach())
+        with torch.no_grad():
+            p.copy_(before)
+        return value
 
     here = risk()
     if not torch.isfinite(here):
         raise Wrong(f"the risk of player {player.name!r} is {float(here.detach())} at the weights of the run", code=RUN)
-    slopes = torch.autograd.grad(here, parameters, allow_unused=True)
     found = []
-    for p, slope in zip(parameters, slopes, strict=True):
+    for p, slope in zip(parameters, torch.autograd.grad(here, parameters, allow_unused=True), strict=True):
         g = torch.zeros_like(p) if slope is None else slope
         noise = torch.randn(p.shape, generator=generator, dtype=p.dtype) / p.numel() ** 0.5
         v = g / g.norm().clamp_min(1e-300) + noise
-        quotients = tuple((ends(p, v, h, risk) - ends(p, v, -h, risk)) / (2 * h) for h in STEPS)
+        quotients = [(moved(p, v, h) - moved(p, v, -h)) / (2 * h) for h in STEPS]
         found.append(Derivative(player.name, names[id(p)], p.numel(), float((g * v).sum()), quotients))
     return found
-
-
-def ends(p: nn.Parameter, v: Tensor, h: float, risk: Callable[[], Tensor]) -> float:
-    """The risk at p + h v."""
-    before = p.detach().clone()
-    with torch.no_grad():
-        p.add_(v, alpha=h)
-    value = float(risk().detach())
-    with torch.no_grad():
-        p.copy_(before)
-    return value
 
 
 def double(value: Any) -> Any:
@@ -96,19 +89,15 @@ def double(value: Any) -> Any:
 def checked(e: Experiment, samples: int) -> list[tuple[Derivative, float]]:
     """Every derivative with its relative error, on a few training samples spread over the rows.
 
-    Raises
-    ------
-    Wrong
-        exit 2: a closed form has no gradient; no sample is asked for.
+    `Wrong` (exit 2): a closed form has no gradient; fewer than two samples.
     """
     if not e.players:
-        raise Wrong(
-            f"{e.name} is a closed form, it follows no gradient", remedy="check a run that was trained by steps"
-        )
+        what = f"{e.name} is a closed form, it follows no gradient"
+        raise Wrong(what, remedy="check a run that was trained by steps")
     if samples < 2:
         raise Wrong(f"--samples is {samples}", remedy="give 2 or more")
     model = e.model.double().train()
-    batch = double(next(iter(e.data.batches("train", samples, torch.device("cpu"), samples))))
+    batch = double(next(iter(e.data.batches("train", samples, CPU, samples))))
     found = []
     for player in e.players:
         own = derivatives(model, player, batch)
@@ -117,46 +106,27 @@ def checked(e: Experiment, samples: int) -> list[tuple[Derivative, float]]:
     return found
 
 
-def groups(found: Iterable[tuple[Derivative, float]]) -> dict[str, list[tuple[Derivative, float]]]:
-    """By the layer that holds the parameter, named at the first level of the network."""
-    out: dict[str, list[tuple[Derivative, float]]] = {}
-    for d, error in found:
-        out.setdefault(d.name.removeprefix("net.").split(".")[0], []).append((d, error))
-    return out
-
-
-def check(run: str, *, samples: int = 8, json: bool = False) -> int:
+def check(
+    run: Trained, *, samples: Annotated[int, Parameter(help="training samples that the loss is computed on")] = 8, json: Json = False
+) -> int:  # fmt: skip
     """Compare the gradients of a run's loss with finite differences, at its weights, in float64. Exit 3 if they differ.
 
     Example: empirisk check runs/pneumoniamnist
-
-    Parameters
-    ----------
-    run
-        folder of a trained run.
-    samples
-        training samples that the loss is computed on.
-    json
-        one JSON document on stdout.
     """
     say = Say(as_json=json)
-    opened: Run = load(run)
-    found = checked(opened.experiment(), samples)
-    say(
-        "Compared",
-        f"{len(found)} parameters, {sum(d.numbers for d, _ in found):,} numbers, on {samples} training samples",
-    )
-    for name, some in groups(found).items():
+    found = checked(load(run).experiment(), samples)
+    numbers = sum(d.numbers for d, _ in found)
+    say("Compared", f"{len(found)} parameters, {numbers:,} numbers, on {samples} training samples")
+    layers: dict[str, list[tuple[Derivative, float]]] = {}  # named at the first level of the network
+    for d, error in found:
+        layers.setdefault(d.name.removeprefix("net.").split(".")[0], []).append((d, error))
+    for name, some in layers.items():
         d, error = max(some, key=lambda pair: pair[1])
         say("", f"{name:<16}relative error {error:.1e}   {d.name if len(some) > 1 else ''}")
     worst = max(error for _, error in found)
     agree = worst <= BAR
     said = "the gradients are those of the loss" if agree else "the gradients are NOT those of the loss"
     say("Verdict", f"{said}: largest relative error {worst:.1e}, allowed {BAR:.0e}")
-    say.document(
-        {
-            "parameters": [{"player": d.player, "name": d.name, "numbers": d.numbers, "error": error} for d, error in found],
-            "largest": worst, "allowed": BAR, "agree": agree,
-        }
-    )  # fmt: skip
+    parameters = [{"player": d.player, "name": d.name, "numbers": d.numbers, "error": error} for d, error in found]
+    say.document({"parameters": parameters, "largest": worst, "allowed": BAR, "agree": agree})
     return 0 if agree else RUN

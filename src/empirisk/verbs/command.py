@@ -12,10 +12,11 @@ from typing import Annotated, Any
 import docstring_parser
 from cyclopts import Group, Parameter
 
+from empirisk.data.table import Data
 from empirisk.errors import Wrong, listed, near
 from empirisk.experiments import EXPERIMENTS, named
-from empirisk.files import guarded, read_bytes, read_json
-from empirisk.folder import RunFolder
+from empirisk.files import free_name, guarded, read_bytes, read_json
+from empirisk.recipe import Architecture, Recipe, Regularization
 from empirisk.verbs.place import usual
 from empirisk.verbs.say import Say
 from empirisk.verbs.train import train
@@ -23,9 +24,6 @@ from empirisk.verbs.train import train
 OWN = ("out", "folds", "device", "workers", "processes", "dry_run")
 TITLES = ("Data", "Model and loss", "Recipe", "Regularisation", "Run")
 GROUPS = {title: Group.create_ordered(title, sort_key=i) for i, title in enumerate(TITLES)}
-AGAIN = "Train what a run.json or a flat file of arguments says; takes the next free folder."
-CONFIG = "run.json of a run (its experiment, arguments and fixed steps), or flat JSON or TOML"
-JSON = "one JSON document on stdout, words on stderr"
 
 
 def notes(thing: Any) -> dict[str, str]:
@@ -34,21 +32,24 @@ def notes(thing: Any) -> dict[str, str]:
     return {p.arg_name: " ".join((p.description or "").split()) for p in parsed.params}
 
 
-def flag(p: inspect.Parameter, kind: Any, title: str, words: str) -> inspect.Parameter:
+def flag(p: inspect.Parameter, title: str, words: str) -> inspect.Parameter:
     """A parameter with its help, in its group."""
     help_ = words.replace("None with", "if not given, with").replace("None:", "if not given:")
     default = p.default is not None and p.default is not False
-    no = f"--no-{p.name}" if kind == bool | None else ""  # of three values: yes, no, the model's own
+    no = f"--no-{p.name}" if p.annotation == bool | None else ""  # of three values: yes, no, the model's own
     shown = Parameter(help=help_, group=GROUPS[title], show_default=default, negative=no)
-    return p.replace(annotation=Annotated[kind, shown])
+    return p.replace(annotation=Annotated[p.annotation, shown])
 
 
 def verb(name: str, about: str, asked: Sequence[inspect.Parameter], make: Callable[..., Any]) -> Callable[..., None]:
     """A command that trains what `make` makes of the asked parameters: an experiment, and options of `train`."""
-    words, own = notes(train), [p for p in inspect.signature(train).parameters.values() if p.name in OWN]
-    kinds = {p.name: p.annotation for p in own} | {"out": str | None}
-    flags = [flag(p.replace(kind=p.KEYWORD_ONLY), kinds[p.name], "Run", words[p.name]) for p in own]
-    flags.append(flag(inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False), bool, "Run", JSON))
+    words = notes(train) | {"json": "one JSON document on stdout, words on stderr"}
+    own = {
+        name: p.replace(kind=p.KEYWORD_ONLY) for name, p in inspect.signature(train).parameters.items() if name in OWN
+    }
+    own["out"] = own["out"].replace(annotation=str | None)
+    own["json"] = inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=bool)
+    every = [*asked, *(flag(p, "Run", words[p.name]) for p in own.values())]
 
     def call(*args: Any, json: bool = False, **kwargs: Any) -> None:
         say = Say(as_json=json)
@@ -56,32 +57,25 @@ def verb(name: str, about: str, asked: Sequence[inspect.Parameter], make: Callab
         e, options = make(*args, **kwargs)
         run, planned = train(e, **(options | mine), say=say), mine.get("dry_run", False)
         record = run.folder.read() if run.folder.exists() and not planned else {"status": "planned"}
-        about = {"run": str(run.path), **{k: record.get(k) for k in ("status", "kept", "seconds", "steps")}}
-        say.document(about if planned else about | {"metrics": run.folder.metrics()})
+        said = {"run": str(run.path), **{k: record.get(k) for k in ("status", "kept", "seconds", "steps")}}
+        say.document(said if planned else said | {"metrics": run.folder.metrics()})
 
     call.__name__, call.__doc__ = name, about
-    call.__signature__ = inspect.Signature([*asked, *flags])  # type: ignore[attr-defined]
-    call.__annotations__ = {p.name: p.annotation for p in [*asked, *flags]}
+    call.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+    call.__annotations__ = {p.name: p.annotation for p in every}
     return call
 
 
 @functools.cache
 def command(name: str) -> Callable[..., None]:
     """`empirisk train NAME` as a function for the command line."""
-    from empirisk.data.table import Data
-    from empirisk.recipe import Architecture, Recipe, Regularization
-
     f = named(name)
-    words: dict[str, str] = {}
-    titles: dict[str, str] = {}
-    for kind, title in zip((Data, Architecture, Recipe, Regularization), TITLES, strict=False):
-        words |= notes(kind)
-        titles |= dict.fromkeys(notes(kind), title)
-    words |= notes(f)
-    asked = []
+    kinds = zip((Data, Architecture, Recipe, Regularization), TITLES, strict=False)
+    told = {field: (title, words) for kind, title in kinds for field, words in notes(kind).items()}
+    own, asked = notes(f), []
     for p in inspect.signature(f).parameters.values():
-        title = titles.get(p.name, "Data" if p.default is p.empty else "Model and loss")
-        asked.append(flag(p, p.annotation, title, words.get(p.name, "")))
+        title, words = told.get(p.name, ("Data" if p.default is p.empty else "Model and loss", ""))
+        asked.append(flag(p, title, own.get(p.name, words)))
     about = inspect.cleandoc(f.__doc__ or "").split("Parameters\n")[0].strip()
     example = "" if "Example: " in about else f"\n\nExample: empirisk train {name} FOLDER --epochs 20"
     return verb(name, about + example, asked, lambda *args, **kwargs: (f(*args, **kwargs), {}))
@@ -104,8 +98,8 @@ def read_config(file: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
     fixed = {k: value[k] for k in ("steps", "threads", "lr") if whole and value.get(k) is not None}
     kinds: dict[str, tuple[Any, ...]] = {"steps": (int,), "threads": (int,), "lr": (int, float)}
     if not isinstance(arguments, dict) or any(type(number) not in kinds[k] for k, number in fixed.items()):
-        what = f"{file}: arguments, steps, threads and lr are not as a run writes them"
-        raise Wrong(what, remedy="give a run.json as it was written")
+        remedy = "give a run.json as it was written"
+        raise Wrong(f"{file}: arguments, steps, threads and lr are not as a run writes them", remedy=remedy)
     known = inspect.signature(named(name)).parameters
     if "data" in known and "data" not in arguments:
         raise Wrong(f"{file} names no data", remedy='add a key "data": a path or a built-in name')
@@ -125,15 +119,13 @@ def read_config(file: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
 def repeated(config: str) -> tuple[Any, dict[str, Any]]:
     """The experiment of a file, with its fixed steps and the next free folder."""
     name, arguments, fixed = read_config(Path(config))
-    return named(name)(**arguments), {"fixed": fixed, "out": str(RunFolder.free_name(usual(name, arguments)))}
+    return named(name)(**arguments), {"fixed": fixed, "out": str(free_name(usual(name, arguments)))}
 
 
-again = verb(
-    "again",
-    AGAIN,
-    [flag(inspect.Parameter("config", inspect.Parameter.POSITIONAL_OR_KEYWORD), str, "Data", CONFIG)],
-    repeated,
-)
+CONFIG = inspect.Parameter("config", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=str)
+TAKEN = "run.json of a run (its experiment, arguments and fixed steps), or flat JSON or TOML"
+AGAIN = "Train what a run.json or a flat file of arguments says; takes the next free folder."
+again = verb("again", AGAIN, [flag(CONFIG, "Data", TAKEN)], repeated)
 
 
 def __getattr__(name: str) -> Callable[..., None]:

@@ -8,21 +8,20 @@ from cyclopts import Parameter
 
 from empirisk import runtime
 from empirisk.errors import Wrong
-from empirisk.estimate import Difference, Estimate, Statistic, values
+from empirisk.estimate import Estimate, values
 from empirisk.experiment import Experiment, Rows
 from empirisk.files import read_csv
 from empirisk.verbs.flags import Device, Json, Trained
-from empirisk.verbs.run import Run, answer, judge, load, recorded
+from empirisk.verbs.run import Run, Scored, answer, judge, load, paired, recorded
 from empirisk.verbs.say import Say, interval
 
 Found = dict[str, dict[str, Estimate]]
 """first, second, difference -> score -> its estimate."""
 
 
-def paired(e: Experiment, rows: Rows, a: dict[str, Statistic], b: dict[str, Statistic]) -> Found:
+def both(e: Experiment, rows: Rows, a: Scored, b: Scored) -> Found:
     """Scores of both and a - b for every score that both have."""
-    common = {k: Difference(a[k], b[k]) for k in a if k in b and "/" not in k}
-    return {"first": judge(e, rows, a), "second": judge(e, rows, b), "difference": judge(e, rows, common)}
+    return {"first": judge(e, rows, a), "second": judge(e, rows, b), "difference": paired(e, rows, a, b)}
 
 
 def on_validation(a: Experiment, b: Experiment, device: torch.device) -> Found:
@@ -32,16 +31,16 @@ def on_validation(a: Experiment, b: Experiment, device: torch.device) -> Found:
         remedy = "train both on the same data with the same --split-seed"
         raise Wrong("the two runs were validated on other rows", remedy=remedy)
     theirs = answer(b, [others[r["id"]] for r in rows], device)
-    return paired(a, rows, a.task.score(rows, answer(a, rows, device)), b.task.score(rows, theirs))
+    return both(a, rows, a.task.score(rows, answer(a, rows, device)), b.task.score(rows, theirs))
 
 
-def stored(run: Run, e: Experiment) -> tuple[Rows, dict[str, Statistic]] | None:
+def stored(run: Run, e: Experiment) -> tuple[Rows, Scored]:
     """Rows and scores of predictions/test.csv, if the run was tested; only scores that the table gives again as they were."""
     file = run.folder.prediction_file("test")
     if not file.exists():
-        return None
-    kind: Any = e.data.kind
+        return [], {}
     cells = sorted(read_csv(file), key=lambda c: c["id"])
+    kind: Any = e.data.kind
     read = [kind.read(c) for c in cells]
     rows = [{"id": c["id"], "patient": c["patient"] or None} | row for c, (row, _) in zip(cells, read, strict=True)]
     scores, before = e.task.score(rows, [said for _, said in read]), run.folder.metrics().get("test", {})
@@ -54,18 +53,6 @@ def close(a: float | None, b: float | None) -> bool:
     return a == b if a is None or b is None else math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-5)
 
 
-def compared(first: Run, second: Run, device: torch.device) -> dict[str, Found]:
-    """What was found, by part."""
-    a, b = first.experiment(), second.experiment()
-    if type(a.data.kind) is not type(b.data.kind):
-        raise Wrong(f"{first.path} is {a.name}, {second.path} is {b.name}", remedy="compare runs of one experiment")
-    found = {"val": on_validation(a, b, device)}
-    s, t = stored(first, a), stored(second, b)
-    if s and t and [r["id"] for r in s[0]] == [r["id"] for r in t[0]]:
-        found["test"] = paired(a, s[0], s[1], t[1])
-    return found
-
-
 def compare(
     first: Trained, second: Annotated[str, Parameter(help="folder of another run on the same data")], *,
     device: Device = "auto", json: Json = False,
@@ -74,11 +61,16 @@ def compare(
 
     Example: empirisk compare runs/a runs/b
     """
-    say = Say(as_json=json)
-    a, b = load(first), load(second)
-    found = compared(a, b, runtime.device_named(device))
+    say, one, other = Say(as_json=json), load(first), load(second)
+    a, b = one.experiment(), other.experiment()
+    if type(a.data.kind) is not type(b.data.kind):
+        raise Wrong(f"{one.path} is {a.name}, {other.path} is {b.name}", remedy="compare runs of one experiment")
+    found = {"val": on_validation(a, b, runtime.device_named(device))}
+    (rows, mine), (others, theirs) = stored(one, a), stored(other, b)
+    if rows and [r["id"] for r in rows] == [r["id"] for r in others]:
+        found["test"] = both(a, rows, mine, theirs)
     for part, scores in found.items():
-        say("Validation" if part == "val" else "Test", f"{a.path} minus {b.path}, paired over the same rows")
+        say("Validation" if part == "val" else "Test", f"{one.path} minus {other.path}, paired over the same rows")
         say.line(f"{'':<20}{'first':<20}{'second':<20}difference")
         for name, d in scores["difference"].items():
             three = (scores["first"][name], scores["second"][name], d)

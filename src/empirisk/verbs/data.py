@@ -1,7 +1,10 @@
-"""What was understood of some data, what is odd, and the next command."""
+"""Before anything is trained: what was understood of some data, what is odd, the next command, and leaks between its splits."""
 
 import shlex
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from empirisk import report as pages
 from empirisk.data import audit as audits
@@ -9,11 +12,12 @@ from empirisk.data import splits
 from empirisk.data.card import Card
 from empirisk.data.rows import Columns, Table
 from empirisk.data.table import read_table
-from empirisk.errors import listed
+from empirisk.errors import USE, listed
 from empirisk.files import make_folder, write
 from empirisk.report import drawn
+from empirisk.verbs.flags import Image, Json, Label, Patient, Source, Split, Target
 from empirisk.verbs.say import Say
-from empirisk.verbs.words import counts
+from empirisk.verbs.words import counts, understood
 
 MOST = 40
 """Classes whose rows are told on the terminal."""
@@ -21,7 +25,7 @@ TASKS = {"target": "regression", "label": "classification", "mask": "segmentatio
 """What rows hold -> the experiment that learns it; the first that some row holds."""
 
 
-def next_command(data: str, table: Table, columns: Columns = Columns()) -> str:
+def next_command(data: str, table: Table, columns: Columns) -> str:
     """The command that trains on this table, with the flags that were given; a number is learned where nothing else is there."""
     held = [k for k in TASKS if any(r.get(k) is not None for r in table.rows)]
     if not held and table.form == "DICOM tree":
@@ -31,52 +35,29 @@ def next_command(data: str, table: Table, columns: Columns = Columns()) -> str:
     return f"empirisk train {TASKS[wanted]} {data}{''.join(flags)}"
 
 
+def command_for(data: str) -> str:
+    """`empirisk train DATA` without an experiment: what DATA holds decides the command to type."""
+    return next_command(data, read_table(data, Columns()), Columns())
+
+
 def data(
-    data: str, *, image: str | None = None, label: str | None = None, target: str | None = None, patient: str | None = None,
-    split: str | None = None, series: str | None = None, labels: str | None = None, join: str | None = None, skip_bad: int = 0,
-    out: str | None = None, json: bool = False,
+    data: Source, *, image: Image = None, label: Label = None, target: Target = None, patient: Patient = None, split: Split = None,
+    series: Annotated[str | None, Parameter(help="of a DICOM tree: series number, modality, or words of the description")] = None,
+    labels: Annotated[str | None, Parameter(help="table of the labels of a DICOM tree")] = None,
+    join: Annotated[str | None, Parameter(help="DICOM tag by which that table is joined")] = None,
+    skip_bad: Annotated[int, Parameter(help="unreadable pictures to leave out at most")] = 0,
+    out: Annotated[str | None, Parameter(help="folder of the page; runs/NAME-data if not given")] = None, json: Json = False,
 ) -> None:  # fmt: skip
     """Say what a data set holds, what is odd, and the command to type next; writes a page of its images.
 
     Example: empirisk data photos/
-
-    Parameters
-    ----------
-    data
-        a path or a built-in name.
-    image
-        column of the image paths.
-    label
-        column of the class.
-    target
-        column of the number.
-    patient
-        column of the patient, or for folders a pattern; none: no grouping.
-    split
-        column of train, val or test.
-    series
-        of a DICOM tree: series number, modality, or words of the description.
-    labels
-        table of the labels of a DICOM tree.
-    join
-        DICOM tag by which that table is joined.
-    skip_bad
-        unreadable pictures to leave out at most.
-    out
-        folder of the page; runs/NAME-data if not given.
-    json
-        one JSON document on stdout.
     """
     say = Say(as_json=json)
     columns = Columns(
         image=image, label=label, target=target, patient=patient, split=split, series=series, labels=labels, join=join
     )
     table = read_table(data, columns, skip_bad=skip_bad)
-    say("Understood", f"{table.name}: {table.form}, {len(table.rows):,} rows")
-    for what, found, flag in table.understood:
-        if what not in {"form", "split"}:
-            say("", f"{what} {found}", flag)
-    odd = list(table.odd)
+    understood(say, "Understood", table, len(table.rows))
     rows = splits.split(table.rows)
     prints = audits.prints(rows)
     leaks = audits.examine(rows, hashes=prints.hashes, thumbs=prints.thumbs)
@@ -86,33 +67,52 @@ def data(
         classes = [f"{k} {v:,}" for k, v in some.items() if k != "rows"]
         more = [f"and {len(classes) - MOST:,} more classes"] if len(classes) > MOST else []
         say("", [f"{part} {sum(r['part'] == part for r in rows):,}{':' if classes else ''}", *classes[:MOST], *more])
-    if any(leaks.identical.values()):
-        odd.append(f"identical images in two splits: {listed([f'{p} {c}' for p, c in leaks.identical.items() if c])}")
-    if any(leaks.twins.values()):
-        odd.append(f"near-twins in two splits: {listed([f'{p} {c}' for p, c in leaks.twins.items() if c])}")
-    if leaks.shared:
-        odd.append(f"in two splits: {listed([f'{who} ({where})' for who, where in leaks.shared], 4)}")
+    lines = {
+        "identical images in two splits": [f"{p} {c}" for p, c in leaks.identical.items() if c],
+        "near-twins in two splits": [f"{p} {c}" for p, c in leaks.twins.items() if c],
+        "in two splits": [f"{who} ({where})" for who, where in leaks.shared],
+    }
+    odd = [*table.odd, *(f"{what}: {listed(some, 4)}" for what, some in lines.items() if some)]
     odd += [f"left out, cannot be read: {i} ({why})" for i, why in table.unreadable[:5]]
     for line in odd:
         say("Odd", line)
-    page = None
-    about = {
-        k: v
-        for k, v in {"name": table.name, "form": table.form, "source": table.source, "licence": table.licence}.items()
-        if v
-    }
-    card = Card.learn(
-        [r for r in rows if r["part"] == "train"], {k: about.get(k, "") for k in ("name", "source", "licence")}, None
-    )
-    if card.dims:
-        wanted = {i for p in leaks.pairs[: drawn.PAIRS] for i in (p.partner, p.held)}
-        images = {r["id"]: r["x"].read() for r in rows if r["id"] in wanted}
-        figures = [*drawn.contact_sheet([r for r in rows if r["part"] != "test"]), *drawn.twins(leaks.pairs, images)]
+    about = {"name": table.name, "source": table.source, "licence": table.licence}
+    page: Path | None = None
+    if Card.learn([r for r in rows if r["part"] == "train"], about, None).dims:
+        figures = drawn.of_data([r for r in rows if r["part"] != "test"], leaks.pairs, rows)
         folder = Path(out) if out else Path("runs") / f"{Path(data.partition(':')[0]).stem}-data"
         make_folder(folder, parents=True)
         page = folder / "report.html"
-        write(page, pages.look(table.name, about, n, odd, figures))
+        write(page, pages.look(table.name, {"name": table.name, "form": table.form} | about, n, odd, figures))
         say("Look", str(page))
-    say("Next", next_command(data, table, columns))
+    command = next_command(data, table, columns)
+    say("Next", command)
     say.document({"name": table.name, "form": table.form, "rows": len(table.rows), "n": n, "odd": odd, "audit": leaks.json(),
-                  "page": str(page) if page else None, "next": next_command(data, table, columns)})  # fmt: skip
+                  "page": str(page) if page else None, "next": command})  # fmt: skip
+
+
+def audit(
+    data: Source, *, image: Image = None, label: Label = None, target: Target = None, patient: Patient = None, split: Split = None,
+    split_seed: Annotated[int, Parameter(help="of the split that is drawn where none is given")] = 0, json: Json = False,
+) -> int:  # fmt: skip
+    """Look for leaks: the same patient, the same pixels, or near-twins in two splits. Exit 2 if there are any.
+
+    Example: empirisk audit pneumoniamnist.npz
+    """
+    say = Say(as_json=json)
+    table = read_table(data, Columns(image=image, label=label, target=target, patient=patient, split=split))
+    rows = splits.split(table.rows, seed=split_seed)
+    found = audits.examine(rows, unreadable=[i for i, _ in table.unreadable])
+    say("Compared", found.compared)
+    every = (found.identical, found.twins, found.patients)
+    identical, twins, patients = ("   ".join(f"{pair} {n}" for pair, n in counts.items()) for counts in every)
+    say("Identical", identical)
+    say("Near-twins", twins)
+    say("Patients", patients if found.patients_known else "unknown", "--patient")
+    for p in found.pairs[:8]:
+        say("", f"{p.partner} ~ {p.held}   {'identical' if p.identical else f'correlation {p.correlation:.3f}'}")
+    if found.shared:
+        say("In two", listed([f"{who} in {places}" for who, places in found.shared]))
+    say("Verdict", "leaks: see above" if found.leaks() else "no identical image and no patient in two splits")
+    say.document(found.json())
+    return USE if found.leaks() else 0

@@ -1,7 +1,6 @@
 """Every row judged by a model that never saw its patient: K runs that each hold out another share, their answers pooled."""
 
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from empirisk.verbs.run import Run, beside, judge, recorded
 from empirisk.verbs.say import Say
 from empirisk.verbs.test import opened
 from empirisk.verbs.train import train
-from empirisk.verbs.words import against
+from empirisk.verbs.words import leads
 
 
 def folded(
@@ -26,21 +25,15 @@ def folded(
     """Train the run, and beside it RUN/fold-1 .. fold-K; pool what each of these says of its own held-out rows, and score that.
 
     Baselines are pooled alike, so the differences are paired. Folds that are there already are left as they are.
-
-    Raises
-    ------
-    Wrong
-        exit 2 for an experiment without folds, fewer than two, or a fold that lacks a class.
+    `Wrong` (exit 2) for an experiment without folds, fewer than two, or a fold that lacks a class.
     """
     if "fold" not in e.arguments or folds < 2:
         raise Wrong(f"--folds {folds}: {e.name} has no such folds", remedy="give 2 or more, with data of its own")
     run = train(e, out, fixed=fixed, say=say, device=device, workers=workers, processes=processes)
     if run.folder.metrics().get("folds"):
         return run
-    rows: Rows = []
-    said: list[Any] = []
+    rows, said, single = Rows(), list[Any](), dict[str, Estimate]()
     theirs: dict[str, list[Any]] = defaultdict(list)
-    single: dict[str, Estimate] = {}
     for k in range(1, folds + 1):
         say("Fold", f"{k} of {folds}")
         made = named(e.name)(**(e.arguments | e.objects | {"fold": f"{k}/{folds}"}))
@@ -48,7 +41,7 @@ def folded(
         x = part.experiment()
         if getattr(x.data.kind, "names", None) != getattr(e.data.kind, "names", None):
             raise Wrong(f"fold {k} has other classes than the whole", remedy="give --classes, or fewer folds")
-        held, answers = opened(part, x, device=runtime.device_named(device))
+        held, answers = opened(part, x, runtime.device_named(device))
         for name, baseline in x.task.baseline(x.data.rows("train")).items():
             theirs[name] += baseline(held)
         first, statistic = next(iter(x.task.score(held, answers).items()))
@@ -56,23 +49,16 @@ def folded(
         rows, said = rows + held, said + answers
     mine = e.task.score(rows, said)
     scores = judge(e, rows, mine)
-    others, differences = beside(e, rows, mine, {name: always(a) for name, a in theirs.items()})
-    pooled = {"pooled": scores, "baseline": others, "difference": differences}
+    others = beside(e, rows, mine, {name: e.task.score(rows, a) for name, a in theirs.items()})
     first = next(iter(scores))
     with run.folder.lock():
-        run.folder.write_metrics(folds=recorded(pooled))
+        run.folder.write_metrics(folds={"pooled": recorded(scores)} | others)
         run.write_predictions(e, rows, said, "folds")
         run.folder.write_figures("folds", [figure(first, {"pooled": scores[first]} | single).to_dict()])
     reported(run)
     say.numbers("Pooled", scores)
-    for name, found in differences.items():
-        say("", against(name, first, found[first]))
+    leads(say, first, others["difference"])
     return run
-
-
-def always(answers: list[Any]) -> Callable[[Rows], list[Any]]:
-    """A baseline that has answered already."""
-    return lambda rows: answers
 
 
 def figure(metric: str, scores: dict[str, Estimate]) -> Figure:

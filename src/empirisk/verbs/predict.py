@@ -19,30 +19,22 @@ SHOWN = 12
 """Answers shown on the terminal."""
 
 
-def rows_of(e: Experiment, given: list[Any]) -> Rows:
-    """Rows of paths, arrays (C, *size) or (*size), and tensors."""
-    rows: Rows = []
+def predicted(run: Run, given: list[Any], *, device: torch.device) -> tuple[Experiment, Rows, list[Answer]]:
+    """The experiment, the rows of paths, arrays (C, *size) or (*size) and tensors, and an answer for each."""
+    e = run.experiment()
+    card, rows = e.data.card(), Rows()
     for i, value in enumerate(given):
         if isinstance(value, (str, Path)):
             rows += e.data.other(str(value))
             continue
         array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-        card = e.data.card()
-        if card.dims and array.ndim == card.dims:
-            array = array[None]
+        array = array[None] if card.dims and array.ndim == card.dims else array
         if array.ndim != (card.dims + 1 if card.dims else 1):
             raise Wrong(f"array {i} has shape {array.shape}", remedy=f"give (channels, *size) with {card.dims} sizes")
         x = Stored(array[None], 0) if card.dims else Vector(array.astype(np.float32))
         rows.append({"id": f"array/{i}", "x": x, "patient": None, "part": "new"})
     if not rows:
         raise Wrong("there is nothing to predict", remedy="give pictures, a folder, an archive or arrays")
-    return rows
-
-
-def predicted(run: Run, given: list[Any], *, device: torch.device) -> tuple[Experiment, Rows, list[Answer]]:
-    """The experiment, the rows and an answer for each."""
-    e = run.experiment()
-    rows = rows_of(e, given)
     return e, rows, answer(e, rows, device)
 
 

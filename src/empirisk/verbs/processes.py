@@ -34,17 +34,12 @@ def spread(
 ) -> Run:
     """Train `e` with so many processes; the arguments travel in run.json.
 
-    Raises
-    ------
-    Wrong
-        exit 2 if the data cannot be read by another process; exit 3 if the workers failed more than three times; what a
-        worker refused.
+    `Wrong` (exit 2) if the data cannot be read by another process; (exit 3) if the workers failed more than three times; what a
+    worker refused.
     """
     if e.objects:
-        raise Wrong(
-            f"other processes cannot be given the object that is {listed(list(e.objects))}",
-            remedy="a table as CSV, a model as package.module:function; or train with one process",
-        )
+        remedy = "a table as CSV, a model as package.module:function; or train with one process"
+        raise Wrong(f"other processes cannot be given the object that is {listed(list(e.objects))}", remedy=remedy)
     folder, begun = place(e.name, e.arguments, out)
     if begun and finished(folder):
         say("Finished", f"{folder.path} already holds this very run", "--out")
@@ -62,18 +57,17 @@ def spread(
         word = Path(held) / "word.json"
         env = os.environ | {
             "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",  # else a killed worker never rejoins
-            "OMP_NUM_THREADS": str(runtime.threads_of(processes)),
-            "EMPIRISK_WORD": str(word),
-        }
+            "OMP_NUM_THREADS": str(runtime.threads_of(processes)), "EMPIRISK_WORD": str(word),
+        }  # fmt: skip
         code, flag = watched(
             command, env, stdout=2 if say.as_json else None
         )  # stdout is kept for the one JSON document
-        left = json.loads(word.read_text("utf-8")) if word.exists() else None
-    if left:
-        text = left.pop("text")
-        wrong = Wrong(**left)
-        wrong.args = (text,)
-        raise wrong
+        if word.exists():
+            left = json.loads(word.read_text("utf-8"))
+            text = left.pop("text")
+            wrong = Wrong(**left)
+            wrong.args = (text,)
+            raise wrong
     if finished(folder):
         return Run(folder.path)
     if flag:

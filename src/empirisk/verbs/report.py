@@ -6,8 +6,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from empirisk import report as pages
 from empirisk.errors import USE, Wrong
 from empirisk.experiment import Answer, Experiment, Rows
@@ -24,68 +22,49 @@ KEPT = ("filters", "folds", "capacity", "ablate", "attack")
 """Figures that a verb has left in the run, beside those of test."""
 
 
-def data_figures(e: Experiment) -> list[Figure]:
-    """A contact sheet of training and validation images, and the closest twins side by side."""
-    if not e.data.card().dims:
-        return []
-    shown = [*e.data.rows("train"), *e.data.rows("val")]
-    pairs = [tuple(p) for p in e.data.facts.get("audit", {}).get("pairs", [])][: drawn.PAIRS]
-    wanted = {i for p in pairs for i in p[1:3]}
-    images = {r["id"]: np.asarray(r["x"].read()) for r in e.data.prepared().rows if r["id"] in wanted}
-    return [*drawn.contact_sheet(shown), *drawn.twins(pairs, images)]
-
-
-def people(rows: Rows) -> dict[str, int]:
-    """Patients by part; empty where they are unknown."""
-    known = {(r["part"], who) for r, who in zip(rows, patients(rows), strict=True) if who is not None and r["part"]}
-    return Counter(part for part, _ in known)
-
-
 def context(run: Run, e: Experiment, answers: list[Answer] | None = None) -> Context:
     """All that the page is made from: validation is drawn anew, what test showed is joined."""
     record, metrics, history = run.folder.read(), run.folder.metrics(), run.folder.read_history()
     audit, data, card = record["learned"].get("audit", {}), record.get("data", {}), e.data.card()
-    kept = [figure for name in KEPT for figure in run.folder.read_figures(name)]
-    tested = run.folder.read_figures("test") if metrics.get("test") else []
+    tested = [Figure.from_dict(f) for f in run.folder.read_figures("test")] if metrics.get("test") else []
     figures = drawn.training(history, (record.get("kept") or {}).get("epoch"), record.get("stops", []))
-    figures += [Figure.from_dict(f) for f in kept]
-    rows: Rows = []
-    by_part: dict[str, int] = {}
+    figures += [Figure.from_dict(f) for name in KEPT for f in run.folder.read_figures(name)]
+    val: Rows = []
+    people: dict[str, int] = {}
     warnings: list[tuple[str, str]] = []
     try:
-        rows = e.data.rows("val")
-        figures += data_figures(e)
-        by_part = people(e.data.prepared().rows)
+        val, rows = e.data.rows("val"), e.data.prepared().rows
+        if card.dims:
+            figures += drawn.of_data([*e.data.rows("train"), *val], audit.get("pairs", []), rows)
+        known = zip((r["part"] for r in rows), patients(rows), strict=True)
+        people = Counter(part for part, who in set(known) if part and who is not None)
     except Wrong as wrong:
         if wrong.code != USE:
             raise
-        rows = []
+        val = []
         warnings.append(("The data are no longer there: their pictures are left out.", "data"))
-    if not tested and rows:
-        figures += e.task.show(e, rows, answers if answers is not None else answer(e, rows))
+    if not tested and val:
+        figures += e.task.show(e, val, answers if answers is not None else answer(e, val))
     about = {k: data.get(k) for k in ("name", "form", "source", "licence") if data.get(k)}
     grid = "own size" if e.data.plan else "x".join(map(str, card.size)) or "vector"
     about["image"] = f"{grid}, {card.channels} channel{'s' if card.channels > 1 else ''}"
     return Context(
-        name=str(data.get("name") or e.name), run=record, history=history, metrics=metrics,
-        figures=[*(Figure.from_dict(f) for f in tested), *figures], card=about,
-        counts={k: v for k, v in data.get("n", {}).items() if k}, patients=by_part,
-        audit=audit | {"left_out": len(audit.get("left_out", {}))}, odd=data.get("odd", []), warnings=warnings,
-        command=command_of(record),
+        name=str(data.get("name") or e.name), run=record, history=history, metrics=metrics, figures=[*tested, *figures], card=about,
+        counts={k: v for k, v in data.get("n", {}).items() if k}, patients=people, odd=data.get("odd", []), warnings=warnings,
+        audit=audit | {"left_out": len(audit.get("left_out", {}))}, command=command_of(record),
     )  # fmt: skip
 
 
 def command_of(record: dict[str, Any]) -> str:
     """The command that makes this run again."""
-    parameters = inspect.signature(named(record["experiment"])).parameters
-    words = ["empirisk", "train", record["experiment"], *(p["path"] for p in record["arguments"].get("runs", []))]
-    words += [str(record["arguments"]["data"])] if "data" in record["arguments"] else []
-    for key, value in record["arguments"].items():
-        if key not in {"data", "runs"} and key in parameters and value != parameters[key].default:
+    name, arguments = record["experiment"], record["arguments"]
+    known = inspect.signature(named(name)).parameters
+    words = ["empirisk", "train", name, *(p["path"] for p in arguments.get("runs", []))]
+    words += [str(arguments["data"])] if "data" in arguments else []
+    for key, value in arguments.items():
+        if key not in {"data", "runs"} and key in known and value != known[key].default:
             flag = key.replace("_", "-")
-            words += (
-                [f"--no-{flag}"] if value is False else [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
-            )
+            words += [f"--{'' if value else 'no-'}{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
     return shlex.join(words)
 
 
@@ -103,8 +82,7 @@ def report(run: Trained, *, json: Json = False) -> None:
 
     Example: empirisk report runs/pneumoniamnist
     """
-    say = Say(as_json=json)
-    opened = load(run)
+    say, opened = Say(as_json=json), load(run)
     page = reported(opened)
     text = opened.folder.report_md.read_text("utf-8")
     if say.stream.isatty():
@@ -113,6 +91,6 @@ def report(run: Trained, *, json: Json = False) -> None:
 
         Console(file=say.stream).print(Markdown(text))
     else:
-        say.out(text)
+        say.line(text)
     say("Report", str(page))
     say.document({"report": str(page), "metrics": opened.folder.metrics()})

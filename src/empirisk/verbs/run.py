@@ -1,6 +1,6 @@
 """A run opened again, the task's answers to rows, and how good they are."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,16 @@ import numpy as np
 import torch
 
 from empirisk import runtime
+from empirisk.data.splits import key
 from empirisk.errors import Wrong, listed, near
-from empirisk.estimate import Difference, Estimate, Statistic, estimates
+from empirisk.estimate import Estimate, Statistic, difference, estimates
 from empirisk.experiment import Answer, Experiment, Rows
 from empirisk.experiments import rebuild
 from empirisk.folder import RunFolder
-from empirisk.verbs.say import interval
+from empirisk.verbs.say import evidence
+
+Scored = Mapping[str, Statistic]
+"""The scores of some answers by name, as functions of weights."""
 
 
 @torch.no_grad()
@@ -27,29 +31,29 @@ def answer(e: Experiment, rows: Rows, device: torch.device | None = None) -> lis
 
 def patients(rows: Rows) -> list[str | None]:
     """The patient of each row, by which intervals are drawn."""
-    from empirisk.data.splits import key
-
     return [key(r["patient"]) if r.get("patient") else None for r in rows]
 
 
-def judge(
-    e: Experiment, rows: Rows, statistics: Mapping[str, Statistic], keep: np.ndarray | None = None
-) -> dict[str, Estimate]:
+def judge(e: Experiment, rows: Rows, scores: Scored, keep: np.ndarray | None = None) -> dict[str, Estimate]:
     """Every score with its interval."""
-    return estimates(statistics, patients(rows), keep=keep, unit="image" if e.data.card().dims else "row")
+    return estimates(scores, patients(rows), keep=keep, unit="image" if e.data.card().dims else "row")
 
 
-def beside(
-    e: Experiment, rows: Rows, mine: dict[str, Statistic], baselines: dict[str, Callable[[Rows], list[Answer]]]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The baselines' scores on these rows, and the paired differences: model minus baseline."""
-    scores, differences = {}, {}
-    for name, baseline in baselines.items():
-        theirs = e.task.score(rows, baseline(rows))
-        scores[name] = judge(e, rows, theirs)
-        common = {k: Difference(mine[k], theirs[k]) for k in mine if k in theirs and "/" not in k}
-        differences[name] = judge(e, rows, common)
-    return scores, differences
+def rivals(e: Experiment, rows: Rows) -> dict[str, Scored]:
+    """The scores of the baselines on these rows; they are fitted to the training rows."""
+    return {name: e.task.score(rows, said(rows)) for name, said in e.task.baseline(e.data.rows("train")).items()}
+
+
+def paired(e: Experiment, rows: Rows, a: Scored, b: Scored) -> dict[str, Estimate]:
+    """a - b over the same rows, of every score that both have."""
+    return judge(e, rows, {k: difference(a[k], b[k]) for k in a if k in b and "/" not in k})
+
+
+def beside(e: Experiment, rows: Rows, mine: Scored, theirs: Mapping[str, Scored]) -> dict[str, Any]:
+    """For metrics.json: the baselines' scores on these rows, and the paired differences, model minus baseline."""
+    alone = {name: judge(e, rows, scores) for name, scores in theirs.items()}
+    differences = {name: paired(e, rows, mine, scores) for name, scores in theirs.items()}
+    return {"baseline": recorded(alone), "difference": recorded(differences)}
 
 
 def recorded(scores: Any) -> Any:
@@ -61,7 +65,7 @@ class Scores(dict[str, Estimate]):
     """Estimates by name; printed, they are a small table."""
 
     def __repr__(self) -> str:
-        return "\n".join(f"{name:<20}{interval(e):<28}n = {e.n} {e.unit}s" for name, e in self.items())
+        return "\n".join(evidence(name, e) for name, e in self.items())
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,7 @@ class Run:
     def experiment(self, **changes: Any) -> Experiment:
         """The same function, the same arguments, what it had learned, and its weights.
 
-        Raises
-        ------
-        Wrong
-            exit 2 if there is no run; exit 3 if its weights are not whole.
+        `Wrong` (exit 2) if there is no run; (exit 3) if its weights are not whole.
         """
         e = rebuild(self.folder.read(), self.folder.read_split(), objects=self.objects, **changes)
         self.folder.load_weights(e.model)
@@ -126,20 +127,16 @@ class Run:
 def load(path: str | Path, **objects: Any) -> Run:
     """A run folder as a Run; `objects` are arguments that run.json could not hold, such as model=Net().
 
-    Raises
-    ------
-    Wrong
-        exit 2 if it is no run.
+    `Wrong` (exit 2) if it is no run, or one that has learned nothing yet.
     """
     run = Run(Path(path), objects)
     record = run.folder.read()
-    unknown = [k for k in objects if k not in record.get("arguments", {})]
-    if unknown:
-        raise Wrong(f"{path} has no argument {listed(unknown)}", remedy=near(unknown[0], record.get("arguments", {})))
+    known = record.get("arguments", {})
+    if unknown := [k for k in objects if k not in known]:
+        raise Wrong(f"{path} has no argument {listed(unknown)}", remedy=near(unknown[0], known))
     if not record.get("learned"):
-        raise Wrong(
-            f"{path} has only begun: nothing was learned yet", remedy="train it first: the same train command goes on"
-        )
+        what = f"{path} has only begun: nothing was learned yet"
+        raise Wrong(what, remedy="train it first: the same train command goes on")
     return run
 
 
@@ -147,6 +144,6 @@ def joined(paths: Iterable[Any]) -> str:
     """The stem of a predictions file: of one path its own name, of several their folder's."""
     given = [Path(p) for p in paths]
     one = given[0] if len(given) == 1 else given[0].absolute().parent
-    name = one.name if one.is_dir() or len(given) > 1 else one.name.removesuffix(".gz")
-    stem = (name if one.is_dir() or len(given) > 1 else Path(name).stem) or "predictions"
+    whole = one.is_dir() or len(given) > 1
+    stem = (one.name if whole else Path(one.name.removesuffix(".gz")).stem) or "predictions"
     return f"{stem}-new" if stem in {"test", "val"} else stem  # those are the run's own

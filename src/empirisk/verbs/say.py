@@ -30,6 +30,21 @@ def interval(e: Estimate) -> str:
     return f"undefined ({e.reason})" if e.value is None else short(e.value, e.low, e.high)
 
 
+def evidence(name: str, e: Estimate) -> str:
+    """A number with its interval, n and unit, in columns."""
+    return f"{name:<20}{interval(e):<28}n = {e.n} {e.unit}s"
+
+
+def left(seconds: float) -> str:
+    """Time left.
+
+    >>> left(4000), left(72)
+    ('1:06:40', '1:12')
+    """
+    minutes, second = divmod(max(0, int(seconds)), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}" if minutes >= 60 else f"{minutes}:{second:02d}"
+
+
 def flowed(parts: Sequence[object], room: int) -> list[str]:
     """Parts beside each other while they fit, three spaces apart; a part is broken only if it alone is too long.
 
@@ -61,8 +76,6 @@ class Say:
 
         `flag` is what changes an inferred value: it stands in a column of its own, unless the line needs a little more room.
         """
-        if self.quiet:
-            return
         width = max(60, min(100, shutil.get_terminal_size((80, 24)).columns))
         room = width - LABEL - FLAG if flag else width - LABEL
         lines = flowed(text if isinstance(text, (list, tuple)) else [text], room)
@@ -70,15 +83,12 @@ class Say:
             lines = [f"{whole:<{width - LABEL - len(flag)}}{flag}"]
         elif flag:
             lines[0] = f"{lines[0]:<{room}}{flag}"
-        self.out("\n".join(f"{label if i == 0 else '':<{LABEL}}{line}".rstrip() for i, line in enumerate(lines)))
+        self.line("\n".join(f"{label if i == 0 else '':<{LABEL}}{line}".rstrip() for i, line in enumerate(lines)))
 
     def line(self, text: str) -> None:
-        """A line as it is, unless nothing is to be said."""
-        if not self.quiet:
-            self.out(text)
-
-    def out(self, text: str) -> None:
-        """A line as it is; a closed pipe does not end a run."""
+        """A line as it is, unless nothing is to be said; a closed pipe does not end a run."""
+        if self.quiet:
+            return
         try:
             if self.moving is not None:
                 self.moving.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -94,32 +104,24 @@ class Say:
 
     def numbers(self, label: str, scores: Mapping[str, Estimate]) -> None:
         """Every macro number with its interval, n and unit."""
-        for name, e in scores.items():
-            if "/" not in name:
-                self(label, f"{name:<20}{interval(e):<28}n = {e.n} {e.unit}s")
-                label = ""
+        for i, (name, e) in enumerate((name, e) for name, e in scores.items() if "/" not in name):
+            self(label if i == 0 else "", evidence(name, e))
 
-    def progress(self, step: int, steps: int, epoch: int, epochs: int, said: str, began: float) -> None:
-        """The moving line, at most five times a second, with the time left; without a terminal nothing."""
+    def progress(self, step: int, steps: int, epoch: str, said: str) -> None:
+        """The moving line, at most five times a second; without a terminal nothing."""
         now = time.monotonic()
         if self.quiet or not self.stream.isatty() or (now - self.last < 0.2 and step < steps):
             return
         self.last = now
         if self.moving is None:
-            self.start()
-        left = (now - began) * (steps - step) / max(1, step)
-        text, at = f"{said}  {int(left) // 60}:{int(left) % 60:02d} left", f"{epoch + 1}/{epochs}"
-        self.moving.update(self.moving.task_ids[0], completed=step, total=steps, epoch=at, said=text)
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn
 
-    def start(self) -> None:
-        """Begin the moving line."""
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        columns = TextColumn("epoch {task.fields[epoch]}"), BarColumn(None), TextColumn("{task.fields[said]}")
-        self.moving = Progress(*columns, console=Console(file=self.stream), transient=True, auto_refresh=False)
-        self.moving.start()
-        self.moving.add_task("", total=1, epoch="", said="")
+            columns = TextColumn("epoch {task.fields[epoch]}"), BarColumn(None), TextColumn("{task.fields[said]}")
+            self.moving = Progress(*columns, console=Console(file=self.stream), transient=True, auto_refresh=False)
+            self.moving.start()
+            self.moving.add_task("", total=1, epoch="", said="")
+        self.moving.update(self.moving.task_ids[0], completed=step, total=steps, epoch=epoch, said=said)
 
     def end(self) -> None:
         """Take the moving line away."""

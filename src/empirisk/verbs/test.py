@@ -2,10 +2,11 @@
 
 import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from cyclopts import Parameter
 
 from empirisk import runtime
 from empirisk.data.labels import natural
@@ -14,17 +15,15 @@ from empirisk.estimate import Estimate
 from empirisk.experiment import Answer, Experiment, Rows
 from empirisk.verbs.flags import Device, Json, Trained
 from empirisk.verbs.report import reported
-from empirisk.verbs.run import Run, answer, beside, joined, judge, load, recorded
+from empirisk.verbs.run import Run, answer, beside, joined, judge, load, recorded, rivals
 from empirisk.verbs.say import Say, interval
-from empirisk.verbs.words import against
+from empirisk.verbs.words import leads
 
 GROUPS = 10
 """Most values of a column that make subgroups."""
 
 
-def opened(
-    run: Run, e: Experiment, at: str | None = None, device: torch.device | None = None
-) -> tuple[Rows, list[Answer]]:
+def opened(run: Run, e: Experiment, device: torch.device, at: str | None = None) -> tuple[Rows, list[Answer]]:
     """The test rows and the answers to them; the opening is stamped in run.json."""
     rows = e.data.test()
     stamp = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "at": at}
@@ -49,19 +48,23 @@ def tested(
         if at is not None and e.task.calibrate:
             e.task.calibrate(e.model.to(device).eval(), e.data.batches("val", 256, device))
         if data is not None:
-            return elsewhere(run, e, data, device)
+            rows, stem = e.data.other(data), joined([data]) if isinstance(data, (str, Path)) else "table"
+            answers = answer(e, rows, device)
+            scores = judge(e, rows, e.task.score(rows, answers))
+            run.folder.write_metrics(other=run.folder.metrics().get("other", {}) | {stem: recorded(scores)})
+            run.write_predictions(e, rows, answers, stem)
+            return scores
         if subgroup is not None:
             groups(e.data.rows("val"), subgroup)  # a wrong name is refused before the set is opened
-        rows, answers = opened(run, e, at, device)
+        rows, answers = opened(run, e, device, at)
         mine = e.task.score(rows, answers)
         parts = {name: judge(e, rows, mine, keep) for name, keep in groups(rows, subgroup).items()} if subgroup else {}
         scores = judge(e, rows, mine)
         twins = set(record["learned"].get("audit", {}).get("test_twins", []))
         keep = np.array([r["id"] not in twins for r in rows])
-        theirs, differences = beside(e, rows, mine, e.task.baseline(e.data.rows("train")))
         run.folder.write_metrics(
             test=recorded(scores), without_twins=recorded(judge(e, rows, mine, keep)) if twins else {},
-            baseline=recorded(theirs), difference=recorded(differences), subgroups=recorded(parts),
+            subgroups=recorded(parts), **beside(e, rows, mine, rivals(e, rows)),
         )  # fmt: skip
         run.write_predictions(e, rows, answers, "test")
         run.folder.write_figures("test", [f.to_dict() for f in e.task.show(e, rows, answers)])
@@ -89,49 +92,27 @@ def groups(rows: Rows, columns: str) -> dict[str, np.ndarray]:
     return found
 
 
-def elsewhere(run: Run, e: Any, data: Any, device: torch.device) -> dict[str, Estimate]:
-    """Judge on all rows of another set."""
-    rows = e.data.other(data)
-    answers = answer(e, rows, device)
-    scores = judge(e, rows, e.task.score(rows, answers))
-    stem = joined([data]) if isinstance(data, (str, Path)) else "table"
-    others = run.folder.metrics().get("other", {})
-    run.folder.write_metrics(other=others | {stem: recorded(scores)})
-    run.write_predictions(e, rows, answers, stem)
-    return scores
-
-
 def test(
-    run: Trained, *, data: str | None = None, at: str | None = None, subgroup: str | None = None, device: Device = "auto",
-    json: Json = False,
+    run: Trained, *,
+    data: Annotated[str | None, Parameter(help="another set instead; all of its rows are used")] = None,
+    at: Annotated[str | None, Parameter(help="operating point of two classes: sensitivity=.95 or specificity=.9, its threshold from validation")] = None,
+    subgroup: Annotated[str | None, Parameter(help="column, or columns a,b: the scores also of each of its values")] = None,
+    device: Device = "auto", json: Json = False,
 ) -> None:  # fmt: skip
     """Open the test set of a run, or judge it on all of another set.
 
     Writes metrics.json, predictions/, and the report anew. Example: empirisk test runs/pneumoniamnist
-
-    Parameters
-    ----------
-    data
-        another set instead; all of its rows are used.
-    at
-        operating point of two classes: sensitivity=.95 or specificity=.9, its threshold from validation.
-    subgroup
-        column, or columns a,b: the scores also of each of its values.
     """
-    say = Say(as_json=json)
-    a = load(run)
+    say, a = Say(as_json=json), load(run)
     scores = tested(a, data=data, at=at, subgroup=subgroup, device=runtime.device_named(device))
     record, metrics = a.folder.read(), a.folder.metrics()
     say("Test" if data is None else "Other data", f"{data or record['data']['name']}")
     say.numbers("", scores)
     if data is None:
-        for name, found in metrics["without_twins"].items():
+        for name, found in [*metrics["without_twins"].items()][:1]:
             say("", f"without near-twins: {name} {interval(Estimate(**found))}   n = {found['n']}")
-            break
         first = next(iter(scores))
-        for name, found in metrics["difference"].items():
-            if first in found:
-                say("", against(name, first, Estimate(**found[first])))
+        leads(say, first, metrics["difference"])
         if len(record["opened"]) > 1:
             say("Odd", f"the test set has been opened {len(record['opened'])} times; each is stamped in run.json")
         for name, found in metrics["subgroups"].items():

@@ -1,51 +1,55 @@
 """What `train` says: what was understood, what is odd, the plan, the baselines, an epoch, the verdict."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from empirisk import models, runtime
+from empirisk.data.rows import Table
 from empirisk.errors import listed
-from empirisk.estimate import Estimate, values
+from empirisk.estimate import Estimate, Statistic, values
 from empirisk.experiment import Experiment, Rows
 from empirisk.report.evidence import lead
 from empirisk.verbs.say import Say, interval, short
 
-ALWAYS = {"epoch", "step", "train", "val", "lr", "images_per_second", "memory_gib", "seconds"}
+ALWAYS = {"epoch", "step", "train", "val", "loss", "lr", "images_per_second", "memory_gib", "seconds"}
 """Columns of history.csv that are no score of the task."""
 
 
-def understood(say: Say, e: Experiment) -> None:
-    """What was understood, with the flag that changes it, and what is odd."""
-    loaded, card = e.data.prepared(), e.data.card()
-    table = loaded.table
-    assert table is not None
-    grid = "x".join(str(s) for s in card.size) or f"{card.channels} columns"
-    grid = "own sizes" if e.data.plan else grid
-    channels = f", {card.channels} channels" if card.channels > 1 and card.dims else ""
-    say("Data", f"{table.name}: {table.form}, {len(loaded.rows):,} rows, {grid}{channels}")
+def understood(say: Say, label: str, table: Table, rows: int, more: str = "") -> None:
+    """What was understood, with the flag that changes it; the form stands in the first line, the split in the plan."""
+    say(label, f"{table.name}: {table.form}, {rows:,} rows{more}")
     for what, found, flag in table.understood:
-        if what not in {"form", "split"}:  # the form stands above, the split in the plan
+        if what not in {"form", "split"}:
             say("", f"{what} {found}", flag)
-    for line in [*table.odd, *odd_of(e)]:
+
+
+def data(say: Say, e: Experiment) -> None:
+    """What was understood of the data of an experiment, and what is odd."""
+    loaded, card = e.data.prepared(), e.data.card()
+    assert loaded.table is not None
+    grid = "own sizes" if e.data.plan else "x".join(map(str, card.size)) or f"{card.channels} columns"
+    channels = f", {card.channels} channels" if card.channels > 1 and card.dims else ""
+    understood(say, "Data", loaded.table, len(loaded.rows), f", {grid}{channels}")
+    for line in odd_of(e):
         say("Odd", line)
 
 
 def odd_of(e: Experiment) -> list[str]:
-    """What the audit and the split found."""
-    rows, added, found = e.data.prepared().rows, e.data.prepared().added, e.data.facts.get("audit", {})
-    out = [r["id"] for r in rows if r.get("why")]
+    """What is odd in the data, what the audit and the split found."""
+    loaded, found = e.data.prepared(), e.data.facts.get("audit", {})
+    out = [r["id"] for r in loaded.rows if r.get("why")]
     twins = {p: n - found["identical"][p] for p, n in found.get("twins", {}).items()}  # copies are left out
     near = [f"{n} of {pair.split('/')[1]}" for pair, n in twins.items() if n and pair.startswith("train")]
     lines = {
         f"{len(out)} training images are identical to a held-out one and are left out: {listed(out, 3)}": out,
         f"near-twins of training images: {', '.join(near)}; numbers are given with and without them": near,
-        f"{len(added)} rows were added since the split was saved and are left out: {listed(added, 3)}": added,
+        f"{len(loaded.added)} rows were added since the split was saved and are left out: {listed(loaded.added, 3)}": loaded.added,
     }
-    return [line for line, some in lines.items() if some]
+    return [*(loaded.table.odd if loaded.table else ()), *(line for line, some in lines.items() if some)]
 
 
 def counts(rows: Rows) -> dict[str, dict[str, int]]:
@@ -66,34 +70,31 @@ def threads() -> str:
 
 def plan(say: Say, e: Experiment, *, epoch: int, batch: int, precision: str, device: torch.device) -> None:
     """How it will be trained; `epoch` is its steps."""
-    rows, table = e.data.prepared().rows, e.data.prepared().table
+    table, rows = e.data.prepared().table, e.data.prepared().rows
     sizes = [f"{part} {n:,}" for part in ("train", "val", "test") if (n := sum(r["part"] == part for r in rows))]
-    given = "given split" if table and table.split_given else "drawn split"
-    say("Plan", f"{given}: {', '.join(sizes)}", "--split" if given == "given split" else "--split-seed")
+    how, flag = ("given", "--split") if table and table.split_given else ("drawn", "--split-seed")
+    say("Plan", f"{how} split: {', '.join(sizes)}", flag)
     name = str(e.arguments.get("model") or e.name)
-    if name == "auto":
-        name = models.usual(e.data.card().dims)
+    name = models.usual(e.data.card().dims) if name == "auto" else name
     say("", f"{name}, {sum(p.numel() for p in e.model.parameters()):,} parameters", "--model, --width")
     for line, flag in e.data.plan.lines() if e.data.plan else []:
         say("", line, flag)
     with_threads = f", {threads()}" if device.type == "cpu" else ""
     together = f", {runtime.world()} processes" if runtime.world() > 1 else ""
     say("", f"{precision} on {device}{with_threads}{together}", "--precision")
-    recipe = e.recipe
-    length = f"{recipe.minutes:g} min" if recipe.minutes else f"{recipe.epochs_for(epoch)} epochs of {epoch} steps"
+    minutes, epochs = e.recipe.minutes, f"{e.recipe.epochs_for(epoch)} epochs of {epoch} steps"
     if e.players:
-        say("", f"{length}, {batch} samples a step", "--epochs, --batch")
+        say("", f"{f'{minutes:g} min' if minutes else epochs}, {batch} samples a step", "--epochs, --batch")
     else:
         say("", "no steps: a closed form of all training rows")
 
 
-def baselines(say: Say, e: Experiment, rows: Rows, theirs: dict[str, Callable[[Rows], list[Any]]]) -> None:
-    """What must be beaten."""
+def baselines(say: Say, theirs: Mapping[str, Mapping[str, Statistic]], n: int) -> None:
+    """What must be beaten, by the first score on n validation rows."""
     parts, first = [], ""
-    for name, baseline in theirs.items():
-        scores = e.task.score(rows, baseline(rows))
+    for name, scores in theirs.items():
         first = next(iter(scores))
-        parts.append(f"{name} {short(values({first: scores[first]}, len(rows))[first])}")
+        parts.append(f"{name} {short(values({first: scores[first]}, n)[first])}")
     if parts:
         say("Baseline", [f"validation {first}:", *parts])
 
@@ -101,20 +102,10 @@ def baselines(say: Say, e: Experiment, rows: Rows, theirs: dict[str, Callable[[R
 def epoch(row: dict[str, Any]) -> str:
     """An epoch in one line: risks, the first score, speed, memory."""
     words = [f"{k} {short(row[k])}" for k in ("train", "val") if k in row]
-    words += [f"{k} {short(v)}" for k, v in row.items() if k not in ALWAYS and k != "loss"][:1]
+    words += [f"{k} {short(v)}" for k, v in row.items() if k not in ALWAYS][:1]
     if "images_per_second" in row:
         words.append(f"{row['images_per_second']:.0f} img/s  {row['memory_gib']:.1f} GiB")
     return "  ".join(words)
-
-
-def left(seconds: float) -> str:
-    """Time left.
-
-    >>> left(4000), left(72)
-    ('1:06:40', '1:12')
-    """
-    minutes, second = divmod(max(0, int(seconds)), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}" if minutes >= 60 else f"{minutes}:{second:02d}"
 
 
 def against(name: str, metric: str, d: Estimate) -> str:
@@ -126,17 +117,20 @@ def against(name: str, metric: str, d: Estimate) -> str:
     return f"{words} ({metric})".replace("−", "-")
 
 
-def result(
-    say: Say, kept: dict[str, Any], scores: dict[str, Estimate], differences: Any, page: Path, run: Path
-) -> None:
+def leads(say: Say, metric: str, differences: Mapping[str, Mapping[str, Any]]) -> None:
+    """The paired differences from the baselines by one metric, as metrics.json holds them, a line each."""
+    for name, found in differences.items():
+        if metric in found:
+            say("", against(name, metric, Estimate(**found[metric])))
+
+
+def result(say: Say, kept: dict[str, Any], scores: dict[str, Estimate], differences: Any, page: Path) -> None:
     """The verdict, paths and the next command."""
     if kept["epoch"] is not None:
         say("Kept", f"epoch {kept['epoch'] + 1}, the least risk on validation; {kept['why']}")
     first = next(iter(scores))
     some = [first, *(k for k in scores if k in {"accuracy", "rmse", "r2"} and k != first)]
     say("Validation", [*(f"{k} {interval(scores[k])}" for k in some), f"n = {scores[first].n}"])
-    for name, found in differences.items():
-        if first in found:
-            say("", against(name, first, found[first]))
+    leads(say, first, differences)
     say("Report", str(page))
-    say("Next", f"empirisk test {run}")
+    say("Next", f"empirisk test {page.parent}")
