@@ -30,6 +30,10 @@ demo: .venv/ready
 	@echo
 	@echo "Open runs/demo/report.html"
 
+.PHONY: gallery
+gallery: setup
+	$(BIN)/python benchmarks/gallery.py
+
 results: setup
 	$(BIN)/python benchmarks/results.py
 
@@ -37,7 +41,7 @@ bench: setup
 	for f in benchmarks/bench_*.py; do $(BIN)/python $$f || exit 1; done
 
 soak: setup
-	EMPIRISK_SOAK=1 $(BIN)/python -m pytest -q tests/faults tests/test_resume.py
+	EMPIRISK_SOAK=1 $(BIN)/python -m pytest -q tests/faults tests/test_resume.py tests/test_every_command_line.py
 
 clean:
 	rm -rf .venv runs docs/_build

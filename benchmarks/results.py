@@ -1,60 +1,57 @@
-"""`make results`: train, open each test set once, keep what came of it in results/NAME.json, fill the tables of README and docs.
+"""`make results`: train, keep what came of it in results/NAME.json, fill the tables of README and docs.
 
     EMPIRISK_DATA=... python benchmarks/results.py [--only NAME] [--minutes M --into FOLDER] [--render]
 
-Runs go one after another. A seed that is finished is not trained again, one that was stopped goes on; the test set of a name
-is opened when all its seeds are trained, and never a second time. A trial with other `--minutes` needs a folder of its own.
+jobs.py says what is measured, tables.py how it is shown. Runs go one after another. A seed that is finished is not trained
+again, one that was stopped goes on; the test set of a name is opened when all its seeds are trained, and never a second time;
+what a verb said of a run is kept in the run. A trial with other `--minutes` needs a folder of its own.
 """
 
 import argparse
+import csv
 import datetime
 import hashlib
+import inspect
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from empirisk.data import embedded, phantom
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # where it is loaded from elsewhere
+from jobs import JOBS, Job
+from tables import Result, best, cell, seeds, summary, variants, wide
+
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-PAGES = ("README.md", "docs/results.md")
-DOCSTRINGS = {"classification": "pneumoniamnist", "regression": "phantom-diameter"}
+PAGES = {"README.md": summary, "docs/results.md": wide}
+"Page -> what stands between its markers."
+DOCSTRINGS = {
+    "classification": "pneumoniamnist", "regression": "phantom-diameter", "segmentation": "hippocampus", "detection": "bccd",
+}  # fmt: skip
 "Experiment -> the result that its docstring's line `Measured: ...` carries, where it has such a line."
+PARTS = ("val", "test", "without_twins", "baseline", "difference")
+"Of metrics.json that are kept of every run."
 
 
-@dataclass(frozen=True)
-class Job:
-    """One row of the table: an experiment with its defaults on some data, for a time, by seeds."""
+def command(job: Job, seed: int | str, minutes: float | None, variant: str) -> str:
+    """What a reader types, in the folder of the data.
 
-    experiment: str
-    data: str
-    "a built-in name, or a path below EMPIRISK_DATA"
-    metric: str
-    minutes: float = 10
-    seeds: tuple[int, ...] = (0, 1, 2)
-    limit: str = ""
-    "what the known truth allows: bayes or reader"
-
-
-JOBS = {
-    "pneumoniamnist": Job("classification", "medmnist/pneumoniamnist.npz", "auc"),
-    "breastmnist": Job("classification", "medmnist/breastmnist.npz", "auc"),
-    "phantom": Job("classification", "phantom", "accuracy", minutes=3, limit="bayes"),
-    "phantom-diameter": Job("regression", "phantom", "rmse", minutes=3, limit="reader"),
-}
-
-
-def command(job: Job, seed: int | str, minutes: float) -> str:
-    """What a reader types, in the folder of the data."""
-    return f"empirisk train {job.experiment} {Path(job.data).name} --minutes {minutes:g} --seed {seed}"
+    >>> command(JOBS["architectures"], 0, 2, "lenet")
+    'empirisk train classification pneumoniamnist.npz --model lenet --minutes 2 --seed 0'
+    """
+    flags = [job.flags, job.variants[variant], f"--minutes {minutes:g}" if minutes else "", f"--seed {seed}"]
+    return " ".join(["empirisk train", job.experiment, Path(job.data).name, *filter(None, flags)])
 
 
 def path_of(job: Job) -> Path | None:
-    """The file of a job's data; None for a built-in set."""
-    if "/" not in job.data:
+    """The file or folder of a job's data; None for a built-in set."""
+    if embedded.knows(job.data):
         return None
     if "EMPIRISK_DATA" not in os.environ:
         sys.exit("results: EMPIRISK_DATA must name the folder that holds medmnist/")
@@ -80,49 +77,102 @@ def empirisk(*words: str) -> None:
         sys.exit(done.returncode)
 
 
+def document(run: Path, verb: str, *more: str) -> Any:
+    """What a verb says of a finished run with --json, kept in the run: it is asked once."""
+    file = run / "-".join([verb, *(Path(word).name for word in more), "said.json"])
+    if not file.exists():
+        words = [sys.executable, "-m", "empirisk", verb, str(run), *more, "--json"]
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            sys.exit(done.returncode)
+        file.write_text(done.stdout)
+    return json.loads(file.read_text())
+
+
 def opened(run: Path) -> bool:
     """Whether the test set has been opened, or was being opened."""
     return bool(json.loads((run / "run.json").read_text()).get("opened"))
 
 
-def one(name: str, job: Job, minutes: float, into: Path) -> None:
+def one(name: str, job: Job, minutes: float | None, into: Path) -> None:
     """Train every seed that is not finished, then open the test set of each once, then write results/NAME.json."""
     file, runs = path_of(job), into / "runs" / "results"
-    folders = {seed: runs / f"{name}-{seed}" for seed in job.seeds}
+    every = [(variant, seed) for variant in job.variants for seed in job.seeds]
+    folders = {(v, s): runs / "-".join(filter(None, [name, v.replace(" ", "-"), str(s)])) for v, s in every}
     runs.mkdir(parents=True, exist_ok=True)
-    for seed, folder in folders.items():
-        note = runs / f"{name}-{seed}.commit"
+    for (variant, seed), folder in folders.items():
+        note = runs / f"{folder.name}.commit"
         if not note.exists():
             note.write_text(commit())
-        words = command(job, seed, minutes).split()[1:]
+        words = shlex.split(command(job, seed, minutes, variant))[1:]
         empirisk(*words[:2], str(file or job.data), *words[3:], "--out", str(folder))
     for folder in folders.values():
-        if not opened(folder):
+        if job.part == "test" and not opened(folder):
             empirisk("test", str(folder))
     found = gathered(name, job, minutes, folders, file)
     (into / "results").mkdir(exist_ok=True)
     (into / "results" / f"{name}.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
-def gathered(name: str, job: Job, minutes: float, folders: dict[int, Path], file: Path | None) -> dict[str, Any]:
+def gathered(
+    name: str, job: Job, minutes: float | None, folders: dict[tuple[str, int], Path], file: Path | None
+) -> Result:
     """The content of results/NAME.json: no path of this machine."""
     runs = []
-    for seed, folder in folders.items():
-        run, metrics = (json.loads((folder / f"{part}.json").read_text()) for part in ("run", "metrics"))
-        note = folder.parent / f"{folder.name}.commit"
-        runs.append(
-            {"seed": seed, "commit": note.read_text(), "seconds": run["seconds"], "steps": run["steps"],
-             "kept": run["kept"], "opened": len(run["opened"]), "recipe": run["recipe"]}
-            | {part: metrics.get(part, {}) for part in ("val", "test", "without_twins", "baseline", "difference")}
-        )  # fmt: skip
+    for (variant, seed), folder in folders.items():
+        said = {"variant": variant, "seed": seed, "command": command(job, seed, minutes, variant)}
+        runs.append(said | recorded(folder, job))
+    run = json.loads((next(iter(folders.values())) / "run.json").read_text())
     data = {"name": Path(job.data).name, "rows_sha256": run["data"]["sha256"], "n": run["data"]["n"]}
-    if file:
+    if file and file.is_file():
         data["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
-    return {
-        "name": name, "command": command(job, "SEED", minutes), "metric": job.metric, "minutes": minutes,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(), "data": data, "seeds": list(folders),
-        "machine": machine(run["machine"] | {"threads": run["threads"]}), "versions": run["versions"], "limit": limit(job.limit), "runs": runs,
+    result: Result = {
+        "name": name, "command": command(job, "SEED", minutes, next(iter(job.variants))), "metric": job.metrics[0],
+        "minutes": minutes, "part": job.part, "date": datetime.datetime.now(datetime.UTC).date().isoformat(), "data": data,
+        "seeds": list(job.seeds), "machine": machine(run["machine"] | {"threads": run["threads"]}), "versions": run["versions"],
+        "limit": limit(job.limit), "runs": runs,
     }  # fmt: skip
+    return ranked(result, job, folders) if job.part == "val" else result
+
+
+def recorded(folder: Path, job: Job) -> dict[str, Any]:
+    """What is kept of a run, and what its verb says of it."""
+    run, metrics = (json.loads((folder / f"{part}.json").read_text()) for part in ("run", "metrics"))
+    found = {"commit": (folder.parent / f"{folder.name}.commit").read_text()}
+    found |= {"seconds": run["seconds"], "steps": run["steps"], "kept": run["kept"], "opened": len(run["opened"])}
+    found |= {"recipe": run["recipe"]} | {part: metrics.get(part, {}) for part in PARTS}
+    if job.part == "folds":
+        found["folds"] = metrics["folds"]
+        found["seconds"] += sum(json.loads(f.read_text())["seconds"] for f in folder.glob("fold-*/run.json"))
+    if job.part == "training":
+        with (folder / "history.csv").open() as rows:
+            found["training"] = {"risk": {"value": float(list(csv.DictReader(rows))[-1]["train"])}}
+    if job.verb == "attack":
+        found["attack"] = attacked(document(folder, "attack"))
+    if job.verb == "capacity":
+        found["verdict"] = document(folder, "capacity")["verdict"]
+    return found
+
+
+def attacked(said: dict[str, Any]) -> dict[str, Any]:
+    """The score at each epsilon of each attack with its interval, by a name such as "accuracy, pgd 2/255"; without one "accuracy"."""
+    return {
+        f"{said['metric']}, {p['attack']} {255 * p['epsilon']:g}/255" if p["epsilon"] else said["metric"]: {
+            "value": p["scores"][said["metric"]], "low": p["interval"][0], "high": p["interval"][1], "n": said["n"], "unit": "image",
+        }
+        for p in said["points"]
+    }  # fmt: skip
+
+
+def ranked(result: Result, job: Job, folders: dict[tuple[str, int], Path]) -> Result:
+    """With the best variant by the first metric, and of every other the paired differences from it, seed by seed."""
+    metric = job.metrics[0]
+    top = best({variant: seeds(result, metric, variant) for variant in variants(result)}, metric)
+    for run, ((variant, seed), folder) in zip(result["runs"], folders.items(), strict=True):
+        if variant != top:
+            found = document(folder, "compare", str(folders[top, seed]))
+            run["against"] = {m: found["val"]["difference"][m] for m in job.metrics}
+    return result | {"best": top}
 
 
 def machine(told: dict[str, Any]) -> str:
@@ -132,70 +182,17 @@ def machine(told: dict[str, Any]) -> str:
 
 def limit(kind: str) -> dict[str, Any] | None:
     """What nobody can beat on data whose truth is known."""
-    from empirisk.data import phantom
-
     if kind == "bayes":
         return {"what": "Bayes", "value": 1 - phantom.bayes_error()}
+    if kind == "noise":
+        return {"what": "noise", "value": inspect.signature(embedded.curve).parameters["noise"].default}
     return {"what": "reader's error", "value": phantom.least_rmse()} if kind == "reader" else None
 
 
-def read(folder: Path) -> list[dict[str, Any]]:
+def read(folder: Path) -> list[Result]:
     """Every result there is, in the order of JOBS."""
     files = [folder / f"{name}.json" for name in JOBS]
     return [json.loads(file.read_text()) for file in files if file.exists()]
-
-
-def number(value: float | None) -> str:
-    """Three decimals without the zero before the point.
-
-    >>> number(0.9571), number(1.2345), number(None)
-    ('.957', '1.234', 'undefined')
-    """
-    return "undefined" if value is None else re.sub(r"^(-?)0\.", r"\1.", f"{value:.3f}")
-
-
-def cell(estimates: list[dict[str, Any]]) -> str:
-    """Mean over the seeds, from the least lower to the greatest upper end of their intervals."""
-    if not estimates or any(e["value"] is None for e in estimates):
-        return "undefined" if estimates else "none"
-    mean = sum(e["value"] for e in estimates) / len(estimates)
-    return f"{number(mean)} [{number(min(e['low'] for e in estimates))}, {number(max(e['high'] for e in estimates))}]"
-
-
-def row(result: dict[str, Any], metric: str) -> str:
-    """One line of the table."""
-    runs = result["runs"]
-    test = [r["test"][metric] for r in runs]
-    without = [r["without_twins"][metric] for r in runs if r["without_twins"]]
-    baselines = {b: cell([r["baseline"][b][metric] for r in runs]) for b in runs[0]["baseline"]}
-    known = result["limit"] if metric == result["metric"] else None
-    words = [
-        f"{result['name']} {metric}", cell(test), " ".join(number(e["value"]) for e in test),
-        f"{cell(without)}, n = {without[0]['n']}" if without else "no twins", f"{test[0]['n']} {test[0]['unit']}s",
-        "; ".join(f"{b} {text}" for b, text in baselines.items()), f"{known['what']} {number(known['value'])}" if known else "",
-    ]  # fmt: skip
-    return f"| {' | '.join(words)} |"
-
-
-def table(results: list[dict[str, Any]]) -> str:
-    """The table that stands in README and docs."""
-    if not results:
-        return "Not measured yet: `make results` writes this table."
-    lines = [
-        "| test set | mean of seeds [least, greatest end of the 95 % intervals] | each seed | without near-twins | n | baselines | possible |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for result in results:
-        second = {"classification": "accuracy", "regression": "mae"}[result["command"].split()[2]]
-        metrics = dict.fromkeys(("auc", "accuracy") if second == "accuracy" else (result["metric"], second))
-        lines += [row(result, metric) for metric in metrics]
-    lines.append("")
-    for r in results:
-        seconds = " ".join(f"{run['seconds']:.0f}" for run in r["runs"])
-        lines.append(
-            f"- {r['name']}: `{r['command']}`, seeds {' '.join(map(str, r['seeds']))}, {seconds} s; {r['machine']}"
-        )
-    return "\n".join(lines)
 
 
 def filled(text: str, content: str) -> str:
@@ -205,21 +202,22 @@ def filled(text: str, content: str) -> str:
     return f"{before}{BEGIN}\n{content}\n{END}{after}"
 
 
-def measured(results: list[dict[str, Any]], name: str) -> str:
+def measured(results: list[Result], name: str) -> str:
     """The line of a docstring."""
     for r in results:
         if r["name"] == name:
-            value = cell([run["test"][r["metric"]] for run in r["runs"]])
-            return f"Measured: {name} {r['metric']} {value}, {len(r['seeds'])} seeds of {r['minutes']:g} minutes."
+            value, many = cell(seeds(r, r["metric"])), len(r["seeds"])
+            how = f"{many} seeds of" if many > 1 else "one seed,"
+            return f"Measured: {name} {r['metric']} {value}, {how} {r['minutes']:g} minutes."
     return "Measured: not yet."
 
 
-def pages(results: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+def pages(results: list[Result]) -> dict[str, tuple[str, str]]:
     """Page -> (what it says, what it must say), for every page with a place for results."""
     out = {}
-    for page in PAGES:
+    for page, render in PAGES.items():
         text = (ROOT / page).read_text("utf-8")
-        out[page] = text, filled(text, table(results))
+        out[page] = text, filled(text, render(results))
     for experiment, name in DOCSTRINGS.items():
         page = f"src/empirisk/experiments/{experiment}.py"
         text = (ROOT / page).read_text("utf-8")
@@ -245,9 +243,9 @@ def main() -> None:
         sys.exit("results: src has changes that are in no commit; commit them, so that the numbers say what made them")
     for name, job in JOBS.items():
         if not given.render and given.only in (None, name):
-            one(name, job, given.minutes or job.minutes, into)
+            one(name, job, job.minutes and (given.minutes or job.minutes), into)
     if into != ROOT:
-        print(table(read(into / "results")))
+        print(summary(read(into / "results")), wide(read(into / "results")), sep="\n\n")
         return
     for page, (text, wanted) in pages(read(ROOT / "results")).items():
         if text != wanted:

@@ -2,7 +2,6 @@
 
 import inspect
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,31 +16,13 @@ from empirisk.experiments import EXPERIMENTS, named
 from empirisk.metrics import LESS_IS_BETTER
 from empirisk.verbs.run import load
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "faults"))
 from running import killed, same, whole
 
+from tries import TRIES, of_parents, tries, words
+
 CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True)
-class Try:
-    """How an experiment is tried: what it is given, the flags of a short run, and data that it must refuse."""
-
-    given: tuple[str, ...]
-    flags: tuple[str, ...]
-    wrong: tuple[str, ...]
-    new: str = "picture"
-
-
-PHANTOM = "phantom:images=240,size=32"
-TRIES = {
-    "classification": Try((PHANTOM,), ("--width", "8", "--epochs", "12"), ("curve",)),
-    "regression": Try((PHANTOM,), ("--width", "8", "--epochs", "12"), ("breast-cancer",)),
-    "regression polynomial": Try(("curve",), ("--model", "polynomial", "--degree", "3"), (PHANTOM,), new="table"),
-    "segmentation": Try((PHANTOM,), ("--width", "8", "--epochs", "6"), ("breast-cancer",)),
-    "detection": Try((PHANTOM,), ("--width", "8", "--epochs", "12"), ("breast-cancer",)),
-    "ensemble": Try(("first", "second"), (), ("curve",)),
-}
 
 
 def test_every_experiment_of_the_list_is_tried():
@@ -52,24 +33,21 @@ def test_every_experiment_of_the_list_is_tried():
 def parents(tmp_path_factory):
     """Two runs that an ensemble is made of."""
     folder = tmp_path_factory.mktemp("parents")
-    for seed, name in enumerate(("first", "second")):
-        words = [*TRIES["classification"].given, *TRIES["classification"].flags, "--seed", seed, "--out", folder / name]
-        code, said = whole(["train", "classification", *words])
+    for line in of_parents(folder):
+        code, said = whole(line)
         assert code == 0, said
     return folder
 
 
-@pytest.fixture(scope="module", params=TRIES)
+@pytest.fixture(scope="module", params=tries())
 def tried(request, parents, tmp_path_factory):
     """(name, words that train it, a finished float32 run)."""
-    what = TRIES[request.param]
-    given = [str(parents / g) if (parents / g).exists() else g for g in what.given]
-    words = ["train", request.param.split()[0], *given, *what.flags]
+    line = words(request.param, parents)
     run = tmp_path_factory.mktemp("every") / "float32"
     precision = ["--precision", "float32"] if has(request.param, "precision") else []
-    code, said = whole([*words, *precision, "--out", run])
+    code, said = whole([*line, *precision, "--out", run])
     assert code == 0, said
-    return request.param, [*words, *precision], run
+    return request.param, [*line, *precision], run
 
 
 def has(name: str, flag: str) -> bool:
@@ -91,23 +69,23 @@ def test_it_beats_its_first_baseline(tried):
 
 def test_killed_in_mid_epoch_and_repeated_it_has_the_same_bytes(tried, tmp_path):
     """A closed form takes no step: it is whole at once, and the same."""
-    _, words, run = tried
+    _, line, run = tried
     e = load(run).experiment()
     steps = load(run).folder.read().get("steps") or 0
-    code = killed([*words, "--out", tmp_path / "again"], erm, "step", steps // 2 + 1, tmp_path / "said")
+    code = killed([*line, "--out", tmp_path / "again"], erm, "step", steps // 2 + 1, tmp_path / "said")
     assert code == (-9 if e.players else 0), (tmp_path / "said").read_text()
-    code, said = whole([*words, "--out", tmp_path / "again"])
+    code, said = whole([*line, "--out", tmp_path / "again"])
     assert code == 0, said
     same(tmp_path / "again", run)
 
 
 def test_bf16_begins_as_float32_does_and_beats_the_baseline_too(tried, tmp_path):
-    name, words, run = tried
+    name, line, run = tried
     e = load(run).experiment()
     if e.players:
         first = [begun(run, precision) for precision in ("float32", "bf16")]
         np.testing.assert_allclose(first[1], first[0], rtol=0.02)
-        code, said = whole([w if w != "float32" else "bf16" for w in words] + ["--out", tmp_path / "bf16"])
+        code, said = whole([w if w != "float32" else "bf16" for w in line] + ["--out", tmp_path / "bf16"])
         assert code == 0, said
         assert better(tmp_path / "bf16")
     assert all(t.dtype != torch.bfloat16 for t in load_file(load(run).folder.weights).values()), name

@@ -152,3 +152,12 @@ def test_where_the_heat_is_low_the_image_stays_and_where_it_is_high_it_turns_yel
 )  # fmt: skip
 def test_numbers_are_written_alike_everywhere(value, text):
     assert figures.number(value) == text
+
+
+def test_an_outline_is_as_wide_as_its_stroke_and_stays_inside():
+    square = np.zeros((64, 64), bool)
+    square[16:48, 16:48] = True
+    for stroke in (1, 2):
+        uri = figures.picture(np.zeros((1, 64, 64)), side=64, outlines=[(square, (1.0, 1.0, 1.0))], stroke=stroke)
+        lit = np.asarray(drawn(uri).convert("L")) > 127
+        assert abs(int(lit.sum()) - (32**2 - (32 - 2 * stroke) ** 2)) < 20  # WebP loses a little

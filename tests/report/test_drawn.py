@@ -88,3 +88,12 @@ def test_masks_or_boxes_are_outlined_where_there_is_no_class():
     assert [int(a.sum()) for a, _ in found] == [3, 1]
     assert found[0][0][2, 1:4].all()
     assert drawn.outlines({}, size, []) == []
+
+
+def test_of_several_columns_the_one_that_is_answered_is_shown():
+    mask = Stored(np.eye(8, dtype=np.uint8))
+    some = [r | {"mask": mask, "label": "a", "target": 1.5} for r in rows(3)]
+    (plain,), (masked,), (number,) = (drawn.contact_sheet(some, column=c) for c in ("", "mask", "target"))
+    assert "a" in plain.svg and "masks or boxes" not in plain.text
+    assert "masks or boxes are drawn" in masked.text and "target" not in masked.svg
+    assert "target 1.50" in number.svg

@@ -1,53 +1,21 @@
 """The page in a real browser, at the width of a desktop and of a phone, with scripts and without."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from empirisk.report import page
 
-pytestmark = pytest.mark.browser
-WIDTHS = (1280, 390)
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from browser import WIDTHS, chromium, faults, show
 
-CUT_OFF = """
-const out = [], wide = document.documentElement.clientWidth;
-for (const e of document.querySelectorAll("body *")) {
-  if (e.closest("svg") && e.tagName !== "text") continue;
-  const box = e.getBoundingClientRect();
-  if (!box.width || e.closest(".hidden, .skip, pre")) continue;
-  const scroll = e.closest(".scroll");
-  if (!scroll && (box.right > wide + 1 || box.left < -1)) out.push(`${e.tagName} beyond the page: ${e.textContent.slice(0, 40)}`);
-  if (e.tagName === "text") {
-    const own = e.ownerSVGElement.getBoundingClientRect();
-    if (box.left < own.left - 2 || box.right > own.right + 2 || box.top < own.top - 2 || box.bottom > own.bottom + 2) out.push(`text cut off: ${e.textContent}`);
-  }
-}
-return out;
-"""
-OVERLAP = """
-const out = [];
-for (const svg of document.querySelectorAll("svg[role=img]")) {
-  const texts = [...svg.querySelectorAll("text")].map((t) => [t.textContent, t.getBoundingClientRect()]);
-  texts.forEach(([a, p], i) => texts.slice(i + 1).forEach(([b, q]) => {
-    if (p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 3 && q.top < p.bottom - 3) out.push(`${a} | ${b}`);
-  }));
-}
-return out;
-"""
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for flag in (
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run",
-        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):  # fmt: skip
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, Service("/usr/bin/chromedriver"))
+    driver = chromium(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
 
@@ -59,12 +27,7 @@ def opened(driver, tmp_path, make):
     def opened(width, context=None, scripts=True):
         file = tmp_path / "report.html"
         file.write_text(page(context or make()), "utf-8")
-        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
-        driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
-        )
-        driver.get(file.as_uri())
+        show(driver, file, width, scripts=scripts)
         return driver
 
     return opened
@@ -72,18 +35,7 @@ def opened(driver, tmp_path, make):
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_message_on_the_console_and_nothing_cut_off(opened, width):
-    driver = opened(width)
-    assert driver.get_log("browser") == []
-    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
-    assert driver.execute_script(CUT_OFF) == []
-    assert driver.execute_script(OVERLAP) == []
-    assert driver.execute_script("return [...document.images].every((i) => i.complete && i.naturalWidth > 0)")
-    assert (
-        driver.execute_script(
-            "return performance.getEntriesByType('resource').filter((r) => !r.name.startsWith('data:')).length"
-        )
-        == 0
-    )
+    assert faults(opened(width), width) == []
 
 
 @pytest.mark.parametrize("width", WIDTHS)

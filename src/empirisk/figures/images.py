@@ -11,13 +11,14 @@ Colour = tuple[float, float, float]
 
 
 def picture(
-    image: np.ndarray, heat: np.ndarray | None = None, *, side: int = 112, outlines: Sequence[tuple[np.ndarray, Colour]] = ()
+    image: np.ndarray, heat: np.ndarray | None = None, *, side: int = 112, outlines: Sequence[tuple[np.ndarray, Colour]] = (),
+    stroke: int = 1,
 ) -> str:  # fmt: skip
     """An image (C, *size) as a WebP data URI at most `side` pixels wide and high; of a volume the middle slice.
 
     Integers, and floats outside of [0, 1], are shown over the range that their values use, as a viewer's window would.
     `heat` (*size), in [0, 1], is laid over it: transparent where low, dark red to yellow where high.
-    Of each of the masks (*size) in `outlines` the inner edge is drawn in its colour, the last on top.
+    Of each of the masks (*size) in `outlines` the inner edge is drawn in its colour, `stroke` pixels wide, the last on top.
     """
     from PIL import Image
     from scipy.ndimage import binary_erosion
@@ -44,7 +45,7 @@ def picture(
     for mask, ink in outlines:
         drawn = Image.fromarray(_slice(mask[None])[0].astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
         area = np.asarray(drawn) > 0
-        edge = area & ~binary_erosion(area)  # pixels that have a neighbour, left, right, above or below, outside it
+        edge = area & ~binary_erosion(area, iterations=stroke)  # so many steps left, right, up or down lead outside
         inked = np.where(edge[..., None], np.rint(255 * np.array(ink)), np.asarray(base))
         base = Image.fromarray(inked.astype(np.uint8))
     out = io.BytesIO()

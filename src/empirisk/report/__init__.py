@@ -130,7 +130,7 @@ def _repeat(c: Context) -> dict[str, str]:
     run, seconds, steps = c.run, float(c.run.get("seconds") or 0), number(c.run.get("steps") or 0)
     time = f"{number(round(seconds))} seconds" if seconds < 120 else f"{number(seconds / 60)} minutes"
     out = {
-        "Seed": str((run.get("arguments") or {}).get("seed", 0)),
+        "Seed": str((run.get("arguments") or {}).get("seed", "")),
         "Recipe": _words(run.get("recipe") or {}),
         "Versions": _words(run.get("versions") or {}),
         "Machine": _words((run.get("machine") or {}) | {"threads": run.get("threads")}),

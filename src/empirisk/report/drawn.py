@@ -53,7 +53,8 @@ def training(
             continue
         low, high = np.nanmin(values), np.nanmax(values)
         places = None if high >= 0.1 else 2 - math.floor(math.log10(high))
-        text = f"Between {number(low, places)} and {number(high, places)}.{more}"
+        least = "0" if places and round(float(low), places) == 0 else number(low, places)
+        text = f"Between {least} and {number(high, places)}.{more}"
         svg = chart([Curve("", epochs, values)], label=text, x="epoch", y="", whole=True, y_range=(0, high * 1.05))
         out.append(Figure(key, title, svg, text, "training", ("epoch", name), tuple(zip(epochs, values, strict=True))))
     return out
@@ -89,16 +90,23 @@ def filters(before: np.ndarray, after: np.ndarray) -> Figure:
 
 
 def of_data(
-    shown: Sequence[Mapping[str, Any]], pairs: Iterable[Sequence[Any]], rows: Iterable[Mapping[str, Any]]
+    shown: Sequence[Mapping[str, Any]],
+    pairs: Iterable[Sequence[Any]],
+    rows: Iterable[Mapping[str, Any]],
+    column: str = "",
 ) -> list[Figure]:
-    """A contact sheet of the `shown` rows, and the first `pairs` of twins, whose images are looked up in all `rows`."""
+    """A contact sheet of the `shown` rows with their `column`, and the first `pairs` of twins, whose images are looked up in all `rows`."""
     some = list(pairs)[:PAIRS]
     wanted = {i for pair in some for i in pair[1:3]}
-    return [*contact_sheet(shown), *twins(some, {r["id"]: r["x"].read() for r in rows if r["id"] in wanted})]
+    return [*contact_sheet(shown, column), *twins(some, {r["id"]: r["x"].read() for r in rows if r["id"] in wanted})]
 
 
-def contact_sheet(rows: Sequence[Mapping[str, Any]]) -> list[Figure]:
-    """The first training images of each class, as they are stored; of a volume the middle slice. Vectors have none."""
+def contact_sheet(rows: Sequence[Mapping[str, Any]], column: str = "") -> list[Figure]:
+    """The first training images of each class, as they are stored; of a volume the middle slice. Vectors have none.
+
+    Of the columns label, target, mask and boxes the one named is shown; if none is, the first that there is.
+    """
+    rows = [{k: r[k] for k in ("id", "x", column) if k in r} for r in rows] if column else rows
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         label = row.get("label", "")
@@ -148,7 +156,8 @@ def twins(pairs: Iterable[Sequence[Any]], images: Mapping[str, np.ndarray]) -> l
             how = "identical" if identical else f"correlation {number(min(r, 0.9999), 4)}"
             group = " and ".join(PARTS.get(p, p) for p in parts.split("/"))
             items.append(Tile(both, (how, partner, held), group))
-    text = f"The closest {len(items)} pairs: left in the first part, right in the second. One look tells whether they are one image, one patient, or only alike."
+    many = "pair" if len(items) == 1 else f"{len(items)} pairs"
+    text = f"The closest {many}: left in the first part, right in the second. One look tells whether they are one image, one patient, or only alike."
     table = tuple((*rest, "yes" if identical else "no") for *rest, identical in some)
     columns = ("parts", "first", "second", "correlation", "identical")
     svg = tiles(items, kind="pairs")

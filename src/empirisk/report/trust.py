@@ -23,9 +23,9 @@ class Fact(NamedTuple):
 
 def facts(c: Context) -> list[Fact]:
     """What speaks for and against the numbers, each with where to look."""
-    seed = (c.run.get("arguments") or {}).get("seed", 0)
+    seed = (c.run.get("arguments") or {}).get("seed")
     why = f"seed {seed}; how much another seed would change is not in the intervals"
-    seeds = Fact("unknown", "One training, one seed", why, "repeat")
+    seeds = None if seed is None else Fact("unknown", "One training, one seed", why, "repeat")
     found = [_leaks(c), _twins(c), _patients(c), _opened(c), _better(c), _calibrated(c), _subgroups(c), seeds]
     return [f for f in found if f is not None]
 

@@ -179,4 +179,4 @@ def drawn(image: np.ndarray, boxes: np.ndarray, inks: Sequence[Colour], z: float
     for box, ink in zip(boxes, inks, strict=True):
         rows, columns = (y >= box[1]) & (y <= box[d + 1]), (x >= box[0]) & (x <= box[d])
         lines.append((rows[:, None] & columns, ink))
-    return picture(image if len(image) in {1, 3} else image[:1], side=SIDE, outlines=lines)
+    return picture(image if len(image) in {1, 3} else image[:1], side=SIDE, outlines=lines, stroke=2)

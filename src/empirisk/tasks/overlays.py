@@ -58,7 +58,8 @@ def _drawn(row: Row, masks: Masks, answer: Segmented) -> tuple[str, str]:
         low, high = np.percentile(image, [0.5, 99.5])
         image = (image.astype(np.float32) - low) / max(high - low, 1e-9)
     lines = [(m == k, ink) for m, ink in ((truth, TRUTH), (said, ANSWER)) for k in range(1, len(masks.names) + 1)]
-    return picture(image, side=SIDE), picture(image, side=SIDE, outlines=lines)
+    stroke = 2 if max(image.shape[1:]) < SIDE else 1  # enlarged, there is room for it
+    return picture(image, side=SIDE), picture(image, side=SIDE, outlines=lines, stroke=stroke)
 
 
 def _by_size(rows: Rows, masks: Masks, cases: np.ndarray) -> Figure:

@@ -141,5 +141,6 @@ def attack(run: Trained, *, device: Device = "auto", json: Json = False) -> None
     points = []
     for (a, epsilon), s in scores.items():
         numbers = {k: v for k, v in values(s, len(rows)).items() if v is not None and "/" not in k}
-        points.append({"attack": a, "epsilon": epsilon, "scores": numbers})
-    say.document({"points": points})
+        ends = [found[a, epsilon].low, found[a, epsilon].high]
+        points.append({"attack": a, "epsilon": epsilon, "scores": numbers, "interval": ends})
+    say.document({"n": len(rows), "metric": name, "points": points})

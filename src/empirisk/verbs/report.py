@@ -35,7 +35,9 @@ def context(run: Run, e: Experiment, answers: list[Answer] | None = None) -> Con
     try:
         val, rows = e.data.rows("val"), e.data.prepared().rows
         if card.dims:
-            figures += drawn.of_data([*e.data.rows("train"), *val], audit.get("pairs", []), rows)
+            figures += drawn.of_data(
+                [*e.data.rows("train"), *val], audit.get("pairs", []), rows, e.data.kind.column if e.data.kind else ""
+            )
         known = zip((r["part"] for r in rows), patients(rows), strict=True)
         people = Counter(part for part, who in set(known) if part and who is not None)
     except Wrong as wrong:
@@ -46,8 +48,10 @@ def context(run: Run, e: Experiment, answers: list[Answer] | None = None) -> Con
     if not tested and val:
         figures += e.task.show(e, val, answers if answers is not None else answer(e, val))
     about = {k: data.get(k) for k in ("name", "form", "source", "licence") if data.get(k)}
-    grid = "own size" if e.data.plan else "x".join(map(str, card.size)) or "vector"
-    about["image"] = f"{grid}, {card.channels} channel{'s' if card.channels > 1 else ''}"
+    grid, many = "own size" if e.data.plan else "x".join(map(str, card.size)), "s" if card.channels > 1 else ""
+    about |= (
+        {"image": f"{grid}, {card.channels} channel{many}"} if card.dims else {"input": f"{card.channels} number{many}"}
+    )
     return Context(
         name=str(data.get("name") or e.name), run=record, history=history, metrics=metrics, figures=[*tested, *figures], card=about,
         counts={k: v for k, v in data.get("n", {}).items() if k}, patients=people, odd=data.get("odd", []), warnings=warnings,

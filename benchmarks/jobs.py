@@ -1,0 +1,77 @@
+"""What `make results` measures: a row a result, each of them a command that a reader can type."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Job:
+    """One result: an experiment on some data, for a time, by seeds, and where its numbers stand afterwards."""
+
+    experiment: str
+    data: str
+    "a built-in name, or a path below EMPIRISK_DATA"
+    metrics: tuple[str, ...]
+    "what is shown; the first is the headline, and of variants the one that chooses"
+    idea: str = ""
+    "what is shown, in README's words"
+    minutes: float | None = 10
+    seeds: tuple[int, ...] = (0, 1, 2)
+    flags: str = ""
+    "further ones, of all variants"
+    variants: dict[str, str] = field(default_factory=lambda: {"": ""})
+    "name -> its own flags; the first is the one that the idea speaks of"
+    part: str = "test"
+    "test: opened once, after all seeds; or what leaves it closed: val, training (the risk after the last step), attack. folds: pooled"
+    verb: str = ""
+    "asked of every run: attack or capacity"
+    limit: str = ""
+    "what the known truth allows: bayes, reader or noise"
+
+
+CHEST = "medmnist/pneumoniamnist.npz"
+MODELS = ("linear", "mlp", "lenet", "alexnet", "vgg11", "googlenet", "resnet18", "densenet121")
+"""One of each family that classifies images."""
+BUDGET = "--adversarial .00784"
+"""2/255, in the units of the image."""
+
+JOBS = {
+    "pneumoniamnist": Job("classification", CHEST, ("auc", "accuracy"), "image to class: chest X-rays"),
+    "breastmnist": Job(
+        "classification", "medmnist/breastmnist.npz", ("auc", "accuracy"), "few images: breast ultrasound"
+    ),
+    "phantom": Job(
+        "classification", "phantom", ("accuracy", "auc"), "truth known: the Bayes error", minutes=3, limit="bayes"
+    ),
+    "phantom-diameter": Job(
+        "regression", "phantom", ("rmse", "mae"), "image to number, mm", minutes=3, limit="reader"
+    ),
+    "architectures": Job(
+        "classification", CHEST, ("log_loss", "auc"), "hypothesis spaces, on validation", minutes=2,
+        variants={name: f"--model {name}" for name in MODELS}, part="val",
+    ),
+    "residual": Job(
+        "classification", CHEST, ("risk",), "34 layers with and without shortcuts, training risk", minutes=None,
+        flags="--model resnet34 --epochs 15", variants={"residual": "", "plain": "--no-residual"}, part="training",
+    ),
+    "capacity": Job(
+        "regression", "curve", ("rmse",), "capacity: polynomials of three degrees", minutes=None, seeds=(0,),
+        flags="--model polynomial", variants={f"degree {d}": f"--degree {d}" for d in (3, 1, 15)}, verb="capacity", limit="noise",
+    ),
+    "robustness": Job(
+        "classification", CHEST, ("accuracy, pgd 2/255", "accuracy"), "adversarial training, on validation", minutes=2,
+        variants={"adversarial": BUDGET, "plain": ""}, part="attack", verb="attack",
+    ),
+    "volume": Job(
+        "regression", "hippocampus", ("r2", "mae"), "volume of the hippocampus, mm3, five folds", minutes=2, seeds=(0,),
+        flags="--target volume --folds 5", part="folds",
+    ),
+    "dsb2018": Job("segmentation", "dsb2018", ("dice", "ap"), "image to mask, nuclei told apart", seeds=(0,)),
+    "hippocampus": Job(
+        "segmentation", "hippocampus", ("dice",), "volume to mask, two structures", minutes=15, seeds=(0,)
+    ),
+    "bccd": Job("detection", "bccd", ("ap50", "ap"), "image to boxes: blood cells", minutes=15, seeds=(0,)),
+    "nodules": Job(
+        "detection", "phantom:dims=3,images=600,size=32", ("sensitivity_at_1", "ap50"),
+        "volume to boxes: nodules, 8 to 14 times the noise",
+    ),
+}  # fmt: skip
