@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE = 1
 
-.PHONY: setup lint test docs demo results soak bench clean
+.PHONY: setup lint test docs pictures demo results soak bench clean
 
 setup: .venv/ready
 
@@ -24,6 +24,9 @@ test: lint
 
 docs: setup
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build
+
+pictures: setup
+	EMPIRISK_DRAW=1 $(BIN)/python -m pytest -q docs/course
 
 demo: .venv/ready
 	$(BIN)/empirisk demo --out runs/demo

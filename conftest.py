@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,7 +23,7 @@ from unittest import mock
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
-collect_ignore = ["docs/conf.py"]
+collect_ignore = ["docs/conf.py", "docs/pictures.py"]
 ROOT = Path(__file__).parent
 OUTPUT = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -54,16 +54,23 @@ def prepared() -> Iterator[None]:
     from empirisk import erm
     from empirisk.recipe import Recipe
 
-    before = Path.cwd()
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        small_data(Path(folder))
+    with working() as folder, contextlib.ExitStack() as stack:
+        small_data(folder)
         stack.enter_context(mock.patch.object(Recipe, "epochs_for", return_value=1))
         stack.enter_context(mock.patch.object(erm, "steps_within", return_value=5))
+        yield
+
+
+@contextlib.contextmanager
+def working() -> Iterator[Path]:
+    """A temporary working folder, where nothing is shortened; blocks can import what lies there, and docs/pictures.py."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.dict(os.environ, {"COLUMNS": "80", "PYTHONPATH": folder}))
-        stack.enter_context(mock.patch("sys.path", [folder, *sys.path]))
+        stack.enter_context(mock.patch("sys.path", [folder, str(ROOT / "docs"), *sys.path]))
         os.chdir(folder)
         try:
-            yield
+            yield Path(folder)
         finally:
             os.chdir(before)
 
@@ -72,6 +79,12 @@ def begin(namespace: dict[str, Any]) -> None:
     """Before the first block of a document."""
     namespace["_open"] = contextlib.ExitStack()
     namespace["_open"].enter_context(prepared())
+
+
+def begin_course(namespace: dict[str, Any]) -> None:
+    """Before the first block of a chapter of the course, whose trainings are whole."""
+    namespace["_open"] = contextlib.ExitStack()
+    namespace["_open"].enter_context(working())
 
 
 def end(namespace: dict[str, Any]) -> None:
@@ -123,9 +136,10 @@ def console(example: Example) -> str | None:
     return f"exit code {code}\n{said}" if code and not excused else None
 
 
-pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(doctest_optionflags=OUTPUT), CodeBlockParser("console", console)],
-    patterns=["README.md", "docs/*.md"],
-    setup=begin,
-    teardown=end,
-).pytest()
+def run_as(setup: Callable[[dict[str, Any]], None], *patterns: str) -> Sybil:
+    """The blocks of these files, each file begun by `setup`."""
+    parsers = [PythonCodeBlockParser(doctest_optionflags=OUTPUT), CodeBlockParser("console", console)]
+    return Sybil(parsers=parsers, patterns=patterns, setup=setup, teardown=end)
+
+
+pytest_collect_file = (run_as(begin, "README.md", "docs/*.md") + run_as(begin_course, "docs/course/*.md")).pytest()

@@ -11,6 +11,9 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 html_theme = "furo"
+html_theme_options = {"light_css_variables": {"code-font-size": ".8rem"}}
+html_static_path = ["_static"]
+html_css_files = ["docs.css"]
 html_title = "empirisk"
 html_show_sphinx = False
 html_copy_source = False
@@ -25,7 +28,7 @@ def inline(self: Any, node: nodes.math) -> None:
 
 def block(self: Any, node: nodes.math_block) -> None:
     """$$f$$ on its own."""
-    self.body.append(f'<div style="padding: .5em 0">{convert(node.astext(), display="block")}</div>')
+    self.body.append(f'<div style="padding: .5em 0; overflow-x: auto">{convert(node.astext(), display="block")}</div>')
     raise nodes.SkipNode
 
 

@@ -8,16 +8,29 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TEXTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+TEXTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+COURSE = sorted((ROOT / "docs" / "course").glob("*.md"))
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """docs/pictures.py, whose `draw` the blocks of the course call."""
+    return imported("pictures", ROOT / "docs" / "pictures.py")
 
 
 @pytest.fixture(scope="module")
 def results():
-    spec = importlib.util.spec_from_file_location("benchmark_results", ROOT / "benchmarks" / "results.py")
+    return imported("benchmark_results", ROOT / "benchmarks" / "results.py")
+
+
+def imported(name, path):
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -70,7 +83,80 @@ def test_the_built_pages_call_no_host(tmp_path):
         assert not [m for m in re.findall(r"<math.*?</math>", text, re.DOTALL) if "\\" in m], (
             "a formula was not understood"
         )
-    assert "<math" in (tmp_path / "html" / "idea.html").read_text("utf-8")
+    assert "<math" in (tmp_path / "html" / "course" / "risk.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("text", COURSE, ids=lambda p: p.stem)
+def test_a_chapter_has_formulas_lines_of_source_blocks_and_the_pictures_they_draw(text):
+    said = text.read_text("utf-8")
+    blocks = "".join(re.findall(r"(?ms)^```python\n(.*?)^```", said))
+    shown = re.findall(r"!\[[^\]]+\]\(pictures/([\w-]+)\.svg\)", said)
+    assert "$$" in said
+    assert shown
+    assert "draw(" in blocks
+    assert [name for name in shown if f'"{name}"' not in blocks] == []
+    includes = re.findall(r"(?ms)^```\{literalinclude\} (\S+)\n(.*?)^```", said)
+    assert includes
+    for path, options in includes:
+        assert (text.parent / path).resolve().is_relative_to(ROOT / "src"), path
+        assert ":lines:" not in options, f"{path}: by name or text, so that it cannot rot"
+        assert ":pyobject:" in options or ":start-a" in options, path
+
+
+def test_every_chapter_and_every_picture_is_shown_and_no_picture_is_large():
+    index = (ROOT / "docs" / "index.md").read_text("utf-8")
+    assert [p.stem for p in COURSE if f"course/{p.stem}\n" not in index] == []
+    shown = [name for p in COURSE for name in re.findall(r"\(pictures/([\w-]+\.svg)\)", p.read_text("utf-8"))]
+    files = {p.name: p for p in (ROOT / "docs" / "course" / "pictures").iterdir()}
+    assert sorted(shown) == sorted(files)
+    for file in files.values():
+        svg = file.read_bytes()
+        assert len(svg) < 60_000, file
+        assert b"<script" not in svg
+        ElementTree.fromstring(svg)
+
+
+def test_the_lines_of_source_in_the_tables_of_the_course_are_in_the_source():
+    found = 0
+    for text in COURSE:
+        for table in re.findall(r"(?m)^\|.*\| line of source \|\n(?:\|.*\n)+", text.read_text("utf-8")):
+            for row in table.splitlines()[2:]:
+                line, path = re.findall(r"`([^`]+)` in `([^`]+)` \|$", row)[0]
+                place = ROOT / "src" / "empirisk" / path
+                files = sorted(place.glob("*.py")) if place.is_dir() else [place]
+                source = "".join(file.read_text("utf-8") for file in files)
+                assert "".join(line.split()) in "".join(source.split()), f"{text.name}: {path} has no {line}"
+                found += 1
+    assert found > 10
+
+
+def test_the_course_names_every_regulariser_optimiser_schedule_and_loss():
+    from empirisk import optimization, regularization
+    from empirisk.tasks.regression import LOSSES
+
+    text = "".join(p.read_text("utf-8") for p in COURSE)
+    flags = set(re.findall(r"``(--[\w-]+)``", regularization.__doc__))
+    names = {*optimization.OPTIMIZERS, *optimization.SCHEDULES}
+    assert len(flags) > 10
+    assert [word for word in sorted(flags | names) if f"`{word}`" not in text] == []
+    assert [name for name in LOSSES if name != "squared" and f"`--loss {name}" not in text] == []
+
+
+def test_a_picture_is_compared_by_what_is_drawn(pictures):
+    from empirisk.figures import Curve, Tile, chart, picture, tiles
+
+    def svg(y, name="risk"):
+        curves = [Curve(name, [0, 1, 2], y), Curve("other", [0, 2], [0, 1], dots=True)]
+        return pictures.alone(chart(curves, label="", x="x", y="y", y_range=(0, 2)))
+
+    assert pictures.apart(svg([0, 1, 2]), svg([0, 1, 2])) == 0
+    assert 4 < pictures.apart(svg([0, 1, 2]), svg([0, 1.05, 2])) < 6  # .05 is 5.5 units, across the line less
+    assert pictures.apart(svg([0, 1, 2]), svg([0, 1, 2], "gap")) == float("inf")
+    ElementTree.fromstring(svg([0, 1, 2], "a < b & c"))
+    grey = np.full((1, 8, 8), 0.5)
+    pair = [pictures.alone(tiles([Tile(((picture(x), "a"),), ("one",))])) for x in (grey, grey + 0.1)]
+    assert 8 < pictures.apart(*pair) < 12
+    ElementTree.fromstring(pair[0])
 
 
 def test_the_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
