@@ -148,9 +148,9 @@ def test_files_hold_the_counted_boxes_in_pixels_of_the_image(tmp_path: Path):
     for form, ending in (("Pascal VOC folder", "xml"), ("YOLO folder", "txt"), ("COCO", "json")):
         kind(form=form).write(ROWS[0], answer(), tmp_path)
         assert (tmp_path / f"boxes/a.{ending}").is_file()
-    from empirisk.data.voc import _read
+    from empirisk.data.boxed import read_voc
 
-    boxes, size = _read(tmp_path / "boxes/a.xml")
+    boxes, size = read_voc(tmp_path / "boxes/a.xml")
     assert size == SIZE
     assert boxes == [Box("white", (5, 7, 20, 18)), Box("red", (13, 10, 36, 30))]  # counted from 1, both inside
     lines = (tmp_path / "boxes/a.txt").read_text().splitlines()

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from empirisk.data.archive import arrays
 from empirisk.data.forms import table
+from empirisk.data.medmnist import arrays
 from empirisk.errors import Wrong
 
 

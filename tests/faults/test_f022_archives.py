@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from empirisk.data import archive
-from empirisk.data.archive import arrays
+from empirisk.data import medmnist
+from empirisk.data.medmnist import arrays
 from empirisk.errors import Wrong
 
 SOME = {"train_images": np.arange(60, dtype=np.uint8).reshape(5, 3, 4), "train_labels": np.array([0, 1, 0, 1, 0])}
@@ -26,7 +26,7 @@ def test_a_bomb_is_refused_before_it_grows(tmp_path: Path, monkeypatch: pytest.M
     np.savez_compressed(path, train_images=np.zeros((3000, 64, 64), np.uint8))
     assert 12e6 / path.stat().st_size > 500  # the injection
     assert arrays(path)["train_images"].shape == (3000, 64, 64)  # shapes of organs shrink as well: small ones are taken
-    monkeypatch.setattr(archive, "RATIO_FROM", 10_000_000)
+    monkeypatch.setattr(medmnist, "RATIO_FROM", 10_000_000)
     with pytest.raises(Wrong, match="bomb") as caught:
         arrays(path)
     assert caught.value.code == 2

@@ -10,20 +10,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from empirisk.data.card import grey
+from empirisk.data.raster import grey
 from empirisk.data.rows import Row, Rows
 from empirisk.data.splits import key
 from empirisk.errors import Wrong, listed
 
 PAIRS = (("train", "val"), ("train", "test"), ("val", "test"))
-TWIN = 0.98
-"Centred correlation of two thumbnails from which on they are near-twins."
-THUMB = {2: (28, 28), 3: (16, 16, 16)}
-"Area-mean grid of a thumbnail by the number of dimensions."
-SHOWN = 48
-"Pairs of near-twins kept for the report, the closest first."
-Hashes = Mapping[str, str]
-Thumbs = Mapping[str, np.ndarray]
+TWIN = 0.98  # Centred correlation of two thumbnails from which on they are near-twins.
+THUMB = {2: (28, 28), 3: (16, 16, 16)}  # Area-mean grid of a thumbnail by the number of dimensions.
+SHOWN = 48  # Pairs of near-twins kept for the report, the closest first.
 
 
 class Prints(NamedTuple):
@@ -57,13 +52,10 @@ class Audit:
     unreadable: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     "id of each training row that has a copy in a held-out split -> why it is left out"
-    pairs: list[Pair] = field(default_factory=list)
-    "all near-twins, each held-out image with its nearest partner"
-    shared: list[tuple[str, str]] = field(default_factory=list)
-    "patients (or ids) in two splits -> where, in words"
+    pairs: list[Pair] = field(default_factory=list)  # all near-twins, each held-out image with its nearest partner
+    shared: list[tuple[str, str]] = field(default_factory=list)  # patients (or ids) in two splits -> where, in words
     patients_known: bool = True
-    compared: str = "pixels"
-    "what was compared, in words"
+    compared: str = "pixels"  # what was compared, in words
     waived: str = ""
 
     def leaks(self) -> bool:
@@ -82,37 +74,34 @@ class Audit:
         return vars(self) | short | {"test_twins": twins}
 
 
-def audit(rows: Rows, *, hashes: Hashes | None = None, thumbs: Thumbs | None = None, waive: str | None = None) -> Audit:
+def audit(rows: Rows, seen: Prints | None = None, *, waive: str | None = None) -> Audit:
     """Examine rows that have their parts; a patient or an id in two splits is refused (Wrong, exit 2) unless waived in writing."""
-    found = examine(rows, hashes=hashes, thumbs=thumbs, waive=waive)
+    found = examine(rows, seen, waive=waive)
     if found.shared and not found.waived:
         are, images = "s are" if len(found.shared) > 1 else " is", sum(found.patients.values())
-        raise Wrong(
-            f"{len(found.shared)} patient{are} in two splits ({images} images)",
-            where=listed([f"{who} in {places}" for who, places in found.shared], 5),
-            remedy='correct the split or the patient column (--patient), or give --waive "the reason"', reason="leak",
-        )  # fmt: skip
+        what = f"{len(found.shared)} patient{are} in two splits ({images} images)"
+        where = listed([f"{who} in {places}" for who, places in found.shared], 5)
+        remedy = 'correct the split or the patient column (--patient), or give --waive "the reason"'
+        raise Wrong(what, where=where, remedy=remedy, reason="leak")
     return found
 
 
 def examine(
-    rows: Rows, *, hashes: Hashes | None = None, thumbs: Thumbs | None = None, unreadable: Sequence[str] = (),
-    waive: str | None = None,
-) -> Audit:  # fmt: skip
-    """The audit, without a refusal; pixels are read where hashes or thumbnails are not given.
+    rows: Rows, seen: Prints | None = None, *, unreadable: Sequence[str] = (), waive: str | None = None
+) -> Audit:
+    """The audit, without a refusal; pixels are read where their prints are not given.
 
     Equal images are copies; equal vectors only where under a tenth of the training vectors repeat among themselves.
     """
-    if hashes is None or thumbs is None:
-        hashes, thumbs = prints(rows)
+    hashes, thumbs = seen or prints(rows)
     parts = {part: [r for r in rows if r.get("part") == part] for part in ("train", "val", "test")}
     repeats = sum(n for n in Counter(hashes[r["id"]] for r in parts["train"]).values() if n > 1)
     telling = any(map(len, thumbs.values())) or repeats < 0.1 * max(len(parts["train"]), 1)
     patients, shared = _patients(parts)
+    compared = "pixels" if telling else "nothing: most vectors repeat within the training split, so a repeat is no copy"
     found = Audit(
-        patients=patients, shared=shared, unreadable=list(unreadable), waived=(waive or "").strip(),
+        patients=patients, shared=shared, unreadable=list(unreadable), waived=(waive or "").strip(), compared=compared,
         patients_known=any(r.get("patient") for r in rows),
-        compared="pixels" if telling else "nothing: most vectors repeat within the training split, so a repeat is no copy",
     )  # fmt: skip
     for first, second in PAIRS:
         name, one, other = f"{first}/{second}", parts[first], parts[second]
@@ -145,13 +134,13 @@ def _names(row: Row) -> list[str]:
     return [f"id {row['id']}"] + ([f"patient {key(row['patient'])}"] if row.get("patient") else [])
 
 
-def _identical(first: Rows, second: Rows, hashes: Hashes) -> dict[str, str]:
+def _identical(first: Rows, second: Rows, hashes: Mapping[str, str]) -> dict[str, str]:
     """Id of each row of the second that equals one of the first -> that one's id."""
     there = {hashes[row["id"]]: row["id"] for row in reversed(first)}  # the first of equal ones
     return {row["id"]: there[hashes[row["id"]]] for row in second if hashes[row["id"]] in there}
 
 
-def _nearest(first: Rows, second: Rows, thumbs: Thumbs) -> dict[str, tuple[str, float]]:
+def _nearest(first: Rows, second: Rows, thumbs: Mapping[str, np.ndarray]) -> dict[str, tuple[str, float]]:
     """Id of each row of the second with a twin in the first -> (that one's id, their correlation); one chunked matrix product."""
     best: dict[str, tuple[str, float]] = {}
     for length in {len(thumbs[r["id"]]) for r in first} - {0}:
@@ -167,7 +156,7 @@ def _nearest(first: Rows, second: Rows, thumbs: Thumbs) -> dict[str, tuple[str, 
 
 
 def hashes(rows: Rows) -> dict[str, str]:
-    """First 16 hex digits of sha256 over type, shape and values, by id; grey saved as colour counts as grey."""
+    """`content` of each image by id; grey saved as colour counts as grey."""
     return {row["id"]: content(grey(row["x"].read())) for row in rows}
 
 
@@ -181,7 +170,7 @@ def prints(rows: Rows) -> Prints:
 
 
 def content(x: np.ndarray) -> str:
-    """Hash of an array's type, shape and values."""
+    """First 16 hexadecimal digits of SHA-256 over an array's type, shape and values."""
     digest = hashlib.sha256(f"{x.dtype.str}{x.shape}".encode())
     digest.update(np.ascontiguousarray(x).data)
     return digest.hexdigest()[:16]

@@ -43,16 +43,6 @@ class Reading(Dataset[Tensor]):
         except Wrong as wrong:
             return vars(wrong)
 
-    @staticmethod
-    def begun(worker: int) -> None:
-        """Ctrl-C goes to every process of the terminal; it is the first that answers it."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    @staticmethod
-    def stacked(images: list[Any]) -> Any:
-        """The batch, or the first of what was wrong."""
-        return next((i for i in images if isinstance(i, dict)), None) or default_collate(images)
-
 
 class Pixels:
     """The x of some rows: one compact tensor where it fits, else read batch by batch."""
@@ -90,10 +80,15 @@ class Pixels:
         if self.workers == 0:
             yield from (self.take(i, device) for i in indices)
             return
+
+        def begun(worker: int) -> None:  # Ctrl-C goes to every process of the terminal; it is the first that answers it
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
         loader = DataLoader(
             Reading(self.read), batch_sampler=[i.tolist() for i in indices], num_workers=self.workers,
             multiprocessing_context="fork", generator=torch.Generator().manual_seed(0), pin_memory=device.type == "cuda",
-            collate_fn=Reading.stacked, worker_init_fn=Reading.begun,
+            collate_fn=lambda images: next((i for i in images if isinstance(i, dict)), None) or default_collate(images),
+            worker_init_fn=begun,
         )  # fmt: skip
         for x in loader:
             if isinstance(x, dict):
@@ -108,10 +103,7 @@ Along = Callable[[Augmentation, Any, Parameters], Any]
 class Order:
     """Which rows are in which batch, a function of (seed, epoch, index), and what this process takes of each.
 
-    Raises
-    ------
-    Wrong
-        exit 2 where a batch has fewer samples than there are processes.
+    Raises Wrong (exit 2) where a batch has fewer samples than there are processes.
     """
 
     def __init__(self, ids: Sequence[str], batch: int, seed: int) -> None:

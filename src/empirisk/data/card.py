@@ -8,14 +8,13 @@ from typing import Self
 
 import numpy as np
 
+from empirisk.data.raster import grey
 from empirisk.data.readers import scan
 from empirisk.data.rows import Rows
 from empirisk.errors import Wrong
 
-LARGEST = {2: 224, 3: 64}
-"Longest side of the grid, in pixels by the number of dimensions, where --size is not given."
-LOOKS = 1000
-"Images looked at for mean, deviation and size: evenly many from the rows in the order of their ids."
+LARGEST = {2: 224, 3: 64}  # Longest side of the grid, in pixels by the number of dimensions, where --size is not given.
+LOOKS = 1000  # Images looked at for mean, deviation and size: evenly many from the rows in the order of their ids.
 LEVELS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 
 
@@ -25,16 +24,13 @@ class Card:
 
     name: str
     channels: int
-    size: tuple[int, ...]
-    "(H, W) or (D, H, W); () for vectors"
+    size: tuple[int, ...]  # (H, W) or (D, H, W); () for vectors
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    range: float
-    "255, 65535, or 1 for floats"
+    range: float  # 255, 65535, or 1 for floats
     source: str = ""
     licence: str = ""
-    inputs: tuple[str, ...] = ()
-    "columns of a vector, in order"
+    inputs: tuple[str, ...] = ()  # columns of a vector, in order
 
     def __post_init__(self) -> None:
         """Lists, as JSON gives them, become tuples."""
@@ -89,8 +85,9 @@ class Card:
     def fit(self, array: np.ndarray, size: tuple[int, ...] | None = None) -> np.ndarray:
         """Any image that was read, (C', *size'), on this grid and with these channels, (C, *size), in the compact type.
 
-        `size` is another grid than the card's own, for images that keep their own sizes. Shrinking averages (antialiased in 2D, over areas in 3D), enlarging interpolates linearly. Grey is repeated for a
-        colour model; colour with equal channels becomes grey for a grey one; 8 bits and 16 bits are scaled into each other.
+        `size` is another grid than the card's own, for images that keep their own sizes. Shrinking averages (antialiased in 2D, over
+        areas in 3D), enlarging interpolates linearly. Grey is repeated for a colour model; colour with equal channels becomes grey
+        for a grey one; 8 bits and 16 bits are scaled into each other.
 
         Raises Wrong (exit 2): other dimensions or length, real colour for a grey model, floats for a model of integers.
         """
@@ -113,12 +110,6 @@ class Card:
             x = array.astype(np.float32) * (self.range / LEVELS[str(array.dtype)])
             array = (x if self.range == 1 else np.rint(x)).astype(self.dtype)
         return np.repeat(_resized(array, size or self.size), self.channels // len(array), 0)
-
-
-def grey(array: np.ndarray) -> np.ndarray:
-    """(3, *size) with equal channels -> (1, *size); anything else as it is."""
-    same = array.ndim > 2 and len(array) == 3 and (array[0] == array[1]).all() and (array[0] == array[2]).all()
-    return array[:1] if same else array
 
 
 def _grid(sizes: Counter[tuple[int, ...]], size: int | None) -> tuple[int, ...]:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from empirisk.data.geometry import Geometry, Image, flipped
-from empirisk.data.stack import Slice, ordered
+from empirisk.data.geometry import Geometry, Image, Slice, flipped, ordered
+from empirisk.data.raster import grey
+from empirisk.data.rows import refused
 from empirisk.errors import Wrong
 from empirisk.files import read_bytes
 
@@ -44,11 +45,6 @@ def is_dicom(head: bytes) -> bool:
     (True, False)
     """
     return head[128:132] == b"DICM"
-
-
-def refused(path: Path, what: str, remedy: str = "copy it again, or leave it out with --skip-bad N") -> Wrong:
-    """A message (exit 2) in which the path stands apart, as it may tell of a patient."""
-    return Wrong(what, where=str(path), remedy=remedy, reason="damaged")
 
 
 @contextlib.contextmanager
@@ -79,20 +75,20 @@ def read(paths: Sequence[Path]) -> Image:
     """One object, (C, H, W) or (C, frames, H, W), or the slices of a series in the order of their positions, (C, D, H, W).
 
     Raises Wrong (exit 2): damaged or cut objects, no pixels, a compression without its decoder (the extra `dicom`
-    brings them), colour of 16 bits, objects of unequal size in a series, and whatever `stack.ordered` refuses.
+    brings them), colour of 16 bits, objects of unequal size in a series, and whatever `geometry.ordered` refuses.
     """
     objects = [_whole(p) for p in paths]
     arrays = [_pixels(o, p) for o, p in zip(objects, paths, strict=True)]
-    here, shapes = paths[0].parent, sorted({"x".join(map(str, a.shape)) for a in arrays})
+    shapes = sorted({"x".join(map(str, a.shape)) for a in arrays})
     if len(shapes) > 1 or (len(arrays) > 1 and arrays[0].ndim > 3):
-        raise refused(
-            here, f"the objects of one series are of sizes {' and '.join(shapes[:3])}", "choose one with --series"
-        )
+        what = f"the objects of one series are of sizes {' and '.join(shapes[:3])}"
+        raise refused(paths[0].parent, what, "choose one with --series")
     order, place = _together(objects, paths)
     if len(arrays) == 1:
         return Image(np.ascontiguousarray(arrays[0][:, order] if order else arrays[0]), place)
     if place is None:
-        raise refused(here, "the objects of one series do not say where they lie", "give them one by one")
+        what = "the objects of one series do not say where they lie"
+        raise refused(paths[0].parent, what, "give them one by one")
     return Image(np.stack([arrays[i] for i in order], 1), place)  # (C, D, H, W)
 
 
@@ -148,15 +144,14 @@ def _pixels(o: "Dataset", path: Path) -> np.ndarray:
             a = apply_color_lut(a, o)[..., :3]
             a = (a >> 8).astype(np.uint8) if a.dtype == np.uint16 else a
         elif int(o.get("SamplesPerPixel") or 1) == 1:
-            return _grey(a, o, path)[None]
+            return _in_units(a, o, path)[None]
     if a.shape[-1] != 3 or a.dtype != np.uint8:
         what = f"the image has {a.shape[-1]} samples of {8 * a.dtype.itemsize} bits a pixel, colour is read with 3 of 8"
         raise refused(path, what, "convert it to 8-bit colour or grey")
-    a = np.moveaxis(a, -1, 0)  # (3, [frames,] H, W)
-    return a[:1] if (a[0] == a[1]).all() and (a[1] == a[2]).all() else a
+    return grey(np.moveaxis(a, -1, 0))  # (3, [frames,] H, W)
 
 
-def _grey(a: np.ndarray, o: "Dataset", path: Path) -> np.ndarray:
+def _in_units(a: np.ndarray, o: "Dataset", path: Path) -> np.ndarray:
     """Stored values (H, W) or (frames, H, W) in the object's units, float32."""
     from pydicom.pixels.processing import apply_modality_lut
 
@@ -192,7 +187,7 @@ def _together(objects: Sequence["Dataset"], paths: Sequence[Path]) -> tuple[list
     known = [s for s in slices if s]
     if len(known) < n or (frames > 1 and len({s.position for s in known}) == 1):  # of one place: times
         return [], None
-    where = [str(p) for p in paths] if len(paths) > 1 else [str(paths[0])] * frames
+    where = [str(p) for p in paths for _ in range(frames)]
     order, affine = ordered(known, where)
     return order if n > 1 else [], Geometry.of(flipped(affine), 3 if n > 1 else 2, "dicom", where[0])
 
@@ -210,7 +205,5 @@ def placed(o: "Dataset", frame: int, alone: bool) -> Slice | None:
     if not spacing or not (alone or (position and orientation)):
         return None
     thickness = float(of("PixelMeasuresSequence", "SliceThickness") or 1) or 1.0
-    return Slice(
-        tuple(float(v) for v in position or (0, 0, 0)), tuple(float(v) for v in orientation or (1, 0, 0, 0, 1, 0)),
-        tuple(float(v) for v in spacing), thickness,
-    )  # fmt: skip
+    where, turned = position or (0, 0, 0), orientation or (1, 0, 0, 0, 1, 0)
+    return Slice(tuple(map(float, where)), tuple(map(float, turned)), tuple(map(float, spacing)), thickness)

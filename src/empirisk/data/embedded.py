@@ -30,16 +30,16 @@ def knows(name: str) -> bool:
 
 
 def table(name: str) -> Table:
-    """A built-in set by its name and options, "name" or "name:option=value,option=value".
-
-    Raises Wrong (exit 2): unknown name or option, or a value of the wrong kind.
-    """
+    """A built-in set by its name and options, "name" or "name:option=value,option=value"; raises Wrong as `made_by` does."""
     maker, options = made_by(name)
     return maker(**options)
 
 
 def made_by(name: str) -> tuple[Callable[..., Table], dict[str, Any]]:
-    """The function that makes a built-in set, and the options that its name gives; raises Wrong as `table` does."""
+    """The function that makes a built-in set, and the options that its name gives.
+
+    Raises Wrong (exit 2): unknown name or option, or a value of the wrong kind.
+    """
     stem, _, text = name.partition(":")
     makers: dict[str, Callable[..., Table]] = {"phantom": phantom.table, "curve": curve, "breast-cancer": breast_cancer}
     if stem not in makers:
@@ -100,12 +100,12 @@ def curve(*, train: int = 40, noise: float = 0.2, seed: int = 0) -> Table:
         x = rng.random(n).astype(np.float32)
         truth = np.sin(2 * np.pi * x.astype(np.float64))
         target = truth + rng.normal(0, noise, n)
-        rows += [
-            {"id": f"{part}/{i}", "x": Vector(x[i : i + 1], ("x",)), "patient": None, "part": part, "target": float(target[i]), "truth": f"{truth[i]:.6f}"}
-            for i in range(n)
-        ]  # fmt: skip
+        for i in range(n):
+            row = {"id": f"{part}/{i}", "x": Vector(x[i : i + 1], ("x",)), "patient": None, "part": part}
+            rows.append(row | {"target": float(target[i]), "truth": f"{truth[i]:.6f}"})
+    words = f"curve: {train} + 100 + 1,000 points, noise {noise:g}"
     return Table(
-        name="curve", rows=rows, form="curve", understood=[("form", f"curve: {train} + 100 + 1,000 points, noise {noise:g}", "curve:train=N,noise=S,seed=N")],
+        name="curve", rows=rows, form="curve", understood=[("form", words, "curve:train=N,noise=S,seed=N")],
         split_given=True, licence="CC0", source=f"made by empirisk, seed {seed}",
     )  # fmt: skip
 
@@ -120,22 +120,17 @@ def breast_cancer(*, inputs: str = "") -> Table:
     loaded = load_breast_cancer()
     names = tuple(str(n) for n in loaded.feature_names)
     wanted = tuple(n.strip().replace("_", " ") for n in inputs.split("|")) if inputs else names
-    unknown = [n for n in wanted if n not in names]
-    if unknown:
+    if unknown := [n for n in wanted if n not in names]:
         hint = near(unknown[0], names) or f"measured are {listed(names, 30)}"
         raise Wrong(f"breast-cancer has no input {unknown[0]!r}", remedy=hint)
     values = loaded.data[:, [names.index(n) for n in wanted]].astype(np.float32)  # (569, D)
+    labels = [str(loaded.target_names[y]) for y in loaded.target]
     rows: Rows = [
-        {
-            "id": f"{i:03d}",
-            "x": Vector(values[i], wanted),
-            "patient": None,
-            "part": "",
-            "label": str(loaded.target_names[y]),
-        }
-        for i, y in enumerate(loaded.target)
+        {"id": f"{i:03d}", "x": Vector(values[i], wanted), "patient": None, "part": "", "label": label}
+        for i, label in enumerate(labels)
     ]
+    understood = [("form", f"569 records of {len(wanted)} numbers", "breast-cancer:inputs=A|B")]
     return Table(
-        name="breast-cancer", rows=rows, form="records", understood=[("form", f"569 records of {len(wanted)} numbers", "breast-cancer:inputs=A|B")],
-        classes=("benign", "malignant"), licence="CC BY 4.0", source="Breast Cancer Wisconsin (Diagnostic), UCI, in scikit-learn",
+        name="breast-cancer", rows=rows, form="records", understood=understood, classes=("benign", "malignant"),
+        licence="CC BY 4.0", source="Breast Cancer Wisconsin (Diagnostic), UCI, in scikit-learn",
     )  # fmt: skip

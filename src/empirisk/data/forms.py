@@ -1,77 +1,85 @@
 """From any accepted form of a data set to one table: the folder, or the file, is the argument."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from empirisk.data import coco, decathlon, folders, medmnist, pairs, pictures, sheets, trees, voc, yolo
+from empirisk.data import boxed, embedded, folders, medmnist, pictures, sheets, trees
+from empirisk.data.columns import samples
 from empirisk.data.readers import form
-from empirisk.data.rows import Columns, Row, Rows, Table
+from empirisk.data.rows import Columns, Table
 from empirisk.errors import Wrong, listed
 
-__all__ = ["Columns", "Row", "Rows", "Table", "table"]
+__all__ = ["Columns", "Table", "table"]
+ONLY = {"a folder of DICOM objects": ("series", "labels", "join"), "a table of pictures": ("mask", "boxes")}
+"Flags that can be given for nothing else."
 
 
 def table(source: Any, columns: Columns = Columns(), *, skip_bad: int = 0, bare: bool = False) -> Table:
-    """The table that a source is: .npz, a folder, .csv or .tsv, COCO's .json, an image, a list of them, a data frame or columns.
+    """The table that a source is: a built-in name, .npz, a folder, .csv or .tsv, COCO's .json, an image, a list of them, a data frame.
 
     With `bare` its rows need no truth (what is to be predicted); images are then taken from anywhere below a folder.
     Up to `skip_bad` unreadable images are left out and recorded in `unreadable`; one more, and all are refused.
 
-    Raises Wrong (exit 2): nothing there, no known form, flags of DICOM for something else, or whatever the form
+    Raises Wrong (exit 2): nothing there, no known form, flags of DICOM or of tables for something else, or whatever the form
     itself refuses.
     """
-    found = _table(source, columns, skip_bad=skip_bad, bare=bare)
-    asked = [f"--{name}" for name in ("series", "labels", "join") if getattr(columns, name)]
-    if asked and found.form != "DICOM tree" and not bare:
-        raise Wrong(
-            f"{listed(asked)} can only be given for a folder of DICOM objects", where=f"{found.name}: {found.form}"
-        )
+    found = _table(source, replace(columns, skip_bad=skip_bad, bare=bare))
+    tree, sheet = found.form == "DICOM tree", found.form.startswith(("CSV", "data frame"))
+    for (what, flags), fits in zip(ONLY.items(), (tree, sheet), strict=True):
+        asked = [f"--{name}" for name in flags if getattr(columns, name) not in {None, "none"}]
+        if asked and not fits and not bare:
+            raise Wrong(f"{listed(asked)} can only be given for {what}", where=f"{found.name}: {found.form}")
     return found
 
 
-def _table(source: Any, columns: Columns, *, skip_bad: int, bare: bool) -> Table:
+def _table(source: Any, columns: Columns) -> Table:
     if isinstance(source, Mapping) or hasattr(source, "columns"):
-        return sheets.frame(source, columns, skip_bad=skip_bad, bare=bare)
+        return samples(sheets.frame(source), columns)
     if isinstance(source, Sequence) and not isinstance(source, str):
-        return pictures.single([Path(p) for p in source], skip_bad=skip_bad)
-    path = Path(source)
+        return pictures.single([Path(p) for p in source], columns)
+    if isinstance(source, str) and source.startswith("<"):
+        raise Wrong("the run was made from a table in memory", remedy="give it again: empirisk.load(RUN, data=TABLE)")
+    if isinstance(source, str) and embedded.knows(source):
+        return embedded.table(source)
+    path, packed = Path(source), Path(f"{source}.npz")
+    if not path.exists() and packed.exists():
+        path = packed  # a MedMNIST name, its file in the working directory
     if path.is_dir():
-        return folder(path, columns, skip_bad=skip_bad, bare=bare)
+        return folder(path, columns)
     if not path.exists():
-        raise Wrong(
-            f"{path} is not there", remedy="give a file, a folder, or a name that `empirisk list datasets` shows"
-        )
+        remedy = "give a file, a folder, or a name that `empirisk list datasets` shows"
+        raise Wrong(f"{path} is not there", remedy=remedy)
     if not path.is_file():
         raise Wrong(f"{path} is no regular file")
     kind = path.suffix.casefold()
     if kind == ".npz":
         return medmnist.table(path, columns)
     if kind in {".csv", ".tsv", ".txt"}:
-        return sheets.table(path, columns, skip_bad=skip_bad, bare=bare)
+        return samples(sheets.sheet(path), columns)
     if kind == ".json":
-        return coco.table(path.parent, [path], columns, skip_bad=skip_bad)
+        return boxed.coco(path.parent, [path], columns)
     if form(path) or kind in pictures.ENDINGS or path.name.casefold().endswith(".nii.gz"):
-        return pictures.single([path], skip_bad=skip_bad)
-    raise Wrong(
-        f"{path} is of no known form",
-        remedy="give a folder, a .csv with image and label, a MedMNIST .npz, COCO's .json, or DICOM, NIfTI, PNG, JPEG, TIFF images",
-    )
+        return pictures.single([path], columns)
+    images = "DICOM, NIfTI, PNG, JPEG, TIFF images"
+    remedy = f"give a folder, a .csv with image and label, a MedMNIST .npz, COCO's .json, or {images}"
+    raise Wrong(f"{path} is of no known form", remedy=remedy)
 
 
-def folder(path: Path, columns: Columns, *, skip_bad: int, bare: bool) -> Table:
+def folder(path: Path, columns: Columns) -> Table:
     """The table of a folder, by what lies in it: the most telling form first."""
-    if decathlon.holds(path):
-        return decathlon.table(path, columns, skip_bad=skip_bad)
-    if voc.holds(path):
-        return voc.table(path, columns, skip_bad=skip_bad)
-    if files := coco.found(path):
-        return coco.table(path, files, columns, skip_bad=skip_bad)
-    images, others = pairs.beside(path)
-    if images and yolo.holds(path, others):
-        return yolo.table(path, images, others, columns, skip_bad=skip_bad)
+    if (path / "dataset.json").is_file():
+        return folders.decathlon(path, columns)
+    if (path / "Annotations").is_dir() and (path / "JPEGImages").is_dir():
+        return boxed.voc(path, columns)
+    if files := boxed.found_coco(path):
+        return boxed.coco(path, files, columns)
+    images, others = folders.beside(path)
+    if images and boxed.is_yolo(others):
+        return boxed.yolo(path, images, others, columns)
     if set(images) & set(others):
-        return pairs.table(path, columns, skip_bad=skip_bad, bare=bare)
+        return folders.pairs(path, images, others, columns)
     if objects := trees.found(path):
-        return trees.table(path, objects, columns, skip_bad=skip_bad, bare=bare)
-    return folders.table(path, columns, skip_bad=skip_bad, bare=bare)
+        return trees.table(path, objects, columns)
+    return folders.table(path, columns)

@@ -1,17 +1,39 @@
-"""From what a person wrote in a column to classes and numbers; nothing is guessed where two readings are possible."""
+"""Columns as a person wrote them, to classes and numbers; nothing is guessed where two readings are possible."""
 
 import math
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from empirisk.data.rows import Columns
-from empirisk.errors import Wrong, listed, near, shown
+from empirisk.data.rows import Columns, refused
+from empirisk.errors import listed, near, shown
 
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "<na>", "null", "?"})
 "The marks of a missing value, in any case; nothing else is one."
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Columns of text with unique names, and where they came from."""
+
+    name: str
+    where: str
+    columns: dict[str, list[str]]
+    at: Sequence[object]  # for messages: numbers of the rows as a person counts them, or names of files
+    folder: Path  # what paths of pictures are relative to
+    form: str
+    notes: tuple[str, ...] = ()
+    words: bool = False  # labels are names of folders: none is a number, and all are classes
+
+    def check(self, bad: Sequence[bool], what: str, remedy: str = "correct it", texts: Sequence[str] = ()) -> None:
+        """Refuse the table (Wrong, exit 2) with the numbers of its bad rows, if there are any, and the first of `texts`."""
+        if some := [k for k, wrong in enumerate(bad) if wrong]:
+            what = f'"{shown(texts[some[0]], 40)}" {what}' if texts else what
+            raise refused(f"{self.where} {named([self.at[k] for k in some])}", what, remedy)
 
 
 def missing(text: str) -> bool:
@@ -28,36 +50,28 @@ def number(text: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text := text.strip()) else None
 
 
-def read(
-    texts: Sequence[str], at: Sequence[object], columns: Columns, where: str, *, words: bool = False
-) -> tuple[list[str | None], list[float | None] | None, list[str]]:
+def read(sheet: Sheet, name: str, columns: Columns) -> tuple[list[str | None], list[float | None] | None, list[str]]:
     """A column of answers: names of classes and, where all of it is numbers, the numbers, None where missing; what is odd.
 
-    `at` are row numbers or file names for messages, `where` is the source; `words`: names of folders, never numbers. Raises
-    Wrong (exit 2), with the rows: numbers mixed with words, one whole number written in two ways, a number that is not
+    Raises Wrong (exit 2), with the rows: numbers mixed with words, one whole number written in two ways, a number that is not
     finite, a label that is not among --classes, a --rename that renames nothing.
     """
-    rename, given = columns.renamed(), columns.class_names()
-    raw = [None if (not t if words else missing(t)) else t.strip() for t in texts]
-    check_renames(rename, {t for t in raw if t is not None}, where)
+    raw = [None if (not t if sheet.words else missing(t)) else t.strip() for t in sheet.columns[name]]
+    rename, given = columns.renamed({t for t in raw if t is not None}, sheet.where), columns.class_names()
     labels = [None if t is None else rename.get(t, t) for t in raw]
-    places: dict[str, list[object]] = defaultdict(list)
-    for label, i in zip(labels, at, strict=True):
-        if label is not None:
-            places[label].append(i)
-    values = {label: None if words else number(label) for label in places}
+    counts = Counter(t for t in labels if t is not None)
+    values = {label: None if sheet.words else number(label) for label in counts}
 
-    def refused(some: Sequence[str], what: str, remedy: str) -> Wrong:
-        return Wrong(what, where=f"{where} {named([i for label in some for i in places[label]])}", remedy=remedy)
+    def refuse(some: Collection[str], what: str, remedy: str) -> None:
+        sheet.check([t in some for t in labels], what, remedy)
 
-    if endless := [label for label, v in values.items() if v is not None and math.isinf(v)]:
-        raise refused(endless, "a number too large to be one", "correct the file")
-    if unknown := [label for label in places if given and label not in given]:
-        hint, n = near(unknown[0], given), len(places[unknown[0]])
+    endless = {label for label, v in values.items() if v is not None and math.isinf(v)}
+    refuse(endless, "a number too large to be one", "correct the file")
+    if unknown := next((label for label in counts if given and label not in given), None):
+        hint, n = near(unknown, given), counts[unknown]
         like = hint.split('"')[1] if hint else given[0]
-        what = f'label "{shown(unknown[0], 60)}" ({n} row{"s" * (n > 1)}) is not among {listed(given)}'
-        remedy = f"{hint} Correct the file or add --rename {unknown[0]}={like}"
-        raise refused(unknown[:1], what, remedy.strip())
+        what = f'label "{shown(unknown, 60)}" ({n} row{"s" * (n > 1)}) is not among {listed(given)}'
+        refuse({unknown}, what, f"{hint} Correct the file or add --rename {unknown}={like}".strip())
     spelled: dict[float | None, list[str]] = defaultdict(list)
     for label, v in values.items():
         spelled[v].append(label)
@@ -65,25 +79,24 @@ def read(
     if others and spelled and not given:
         few = min(others, [label for label in values if label not in others], key=len)
         what = f"labels are numbers in some rows and words in others: {listed(few, 4)}"
-        raise refused(few, what, "correct the file, use --rename old=new, or name them all with --classes")
+        refuse(few, what, "correct the file, use --rename old=new, or name them all with --classes")
     if not given and all(v is not None and v.is_integer() for v in spelled):  # else numbers, not classes
         for same in (s for s in spelled.values() if len(s) > 1):
-            *few, most = sorted(same, key=lambda label: len(places[label]))
+            *few, most = sorted(same, key=lambda label: counts[label])
             what = f"one class written in {len(same)} ways: {listed(same)}"
-            raise refused(few, what, f"write one, or add --rename {few[0]}={most}")
+            refuse(few, what, f"write one, or add --rename {few[0]}={most}")
     numeric = bool(spelled) and not others
-    odd = [] if given or numeric else _alike({label: len(rows) for label, rows in places.items()})
+    odd = [] if given or numeric else _alike(counts)
     return labels, [None if x is None else values[x] for x in labels] if numeric else None, odd
 
 
-def numbers(texts: Sequence[str], at: Sequence[object], where: str) -> list[float | None]:
-    """A column of numbers, None where missing; raises Wrong (exit 2) with the rows of anything else."""
+def numbers(sheet: Sheet, name: str) -> list[float | None]:
+    """A column of numbers, None where missing; refuses (Wrong, exit 2) anything else, with the rows."""
+    texts = sheet.columns[name]
     values = [None if missing(t) else number(t) for t in texts]
-    fine = [v is not None and math.isfinite(v) for v in values]
-    bad = [k for k, t in enumerate(texts) if not fine[k] and not missing(t)]
-    if bad:
-        what, rows = f'"{shown(texts[bad[0]], 40)}" is no finite number', named([at[k] for k in bad])
-        raise Wrong(what, where=f"{where} {rows}", remedy="correct the file; decimals are written with a point")
+    bad = [not missing(t) and (v is None or math.isinf(v)) for t, v in zip(texts, values, strict=True)]
+    remedy = f'correct column "{shown(name)}"; decimals are written with a point'
+    sheet.check(bad, "is no finite number", remedy, texts)
     return values
 
 
@@ -107,14 +120,7 @@ def natural(label: str) -> tuple[float, str, str]:
     return (math.inf if value is None else value, label.casefold(), label)
 
 
-def check_renames(rename: dict[str, str], found: Collection[str], where: str) -> None:
-    """Refuse a renaming of what does not occur; raises Wrong (exit 2) with a near name."""
-    for old, new in rename.items():
-        if old not in found:
-            raise Wrong(f'--rename {old}={new}: no label is "{old}"', where=where, remedy=near(old, found))
-
-
-def _alike(counts: dict[str, int]) -> list[str]:
+def _alike(counts: Mapping[str, int]) -> list[str]:
     """Classes that differ by case, spaces or accents' encoding only, and rare ones that look like a slip of a common one."""
     same: dict[str, list[str]] = defaultdict(list)
     for label in counts:

@@ -17,32 +17,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from empirisk.data.geometry import Geometry, Image, reversed_axes
-from empirisk.errors import Wrong
+from empirisk.data.rows import BROKEN, refused
 from empirisk.files import guarded, read_bytes
 
 MAX_BYTES, MAX_VOXELS, SLACK = 8 << 30, 1 << 31, 1 << 20
 "Of a file; of an image; bytes that may stand after the voxels, and 16 times as many before them."
 _BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8}
 "Of a voxel by NIfTI's code of its type: the real ones."
-_BROKEN = "the file is broken: copy it again, or leave it out with --skip-bad N"
 
 
 class Header(NamedTuple):
     """What holds before memory is asked for."""
 
-    kind: Any
-    "nibabel's class of the image"
-    fields: Any
-    "nibabel's header"
-    shape: tuple[int, ...]
-    "(i, j, k), or (i, j, k, channels)"
-    end: int
-    "byte after the last voxel"
-
-
-def refused(path: Path, what: str, remedy: str = _BROKEN) -> Wrong:
-    """A message (exit 2) of a file."""
-    return Wrong(what, where=str(path), remedy=remedy)
+    kind: Any  # nibabel's class of the image
+    fields: Any  # nibabel's header
+    shape: tuple[int, ...]  # (i, j, k), or (i, j, k, channels)
+    end: int  # byte after the last voxel
 
 
 def is_nifti(head: bytes) -> bool:
@@ -70,10 +60,7 @@ def read(path: Path) -> Image:
 
     Raises Wrong (exit 2): what `checked` refuses, a cut or damaged file, values that are not finite.
     """
-    header, content = _loaded(path)
-    with guarded(str(path), remedy=_BROKEN), np.errstate(over="ignore", invalid="ignore"):  # refused below
-        array = np.asarray(header.kind.from_bytes(content).dataobj, np.float32)
-    array = array.reshape(header.shape).T  # (i, j, k[, c]) -> ([c,] k, j, i)
+    header, array = _loaded(path, np.float32)
     if not np.isfinite(array).all():
         raise refused(path, "the image has voxels that are not finite numbers", "set them to a number, such as 0")
     array = array if array.ndim == 4 else array[None]  # (C, D, H, W)
@@ -82,12 +69,10 @@ def read(path: Path) -> Image:
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """A label map, (D, H, W) or (H, W); refuses what `read` refuses, and channels."""
-    header, content = _loaded(path)
+    """A label map, (D, H, W) or (H, W), in the type of its file; refuses what `read` refuses, and channels."""
+    header, array = _loaded(path)
     if len(header.shape) == 4:
         raise refused(path, f"the label map has {header.shape[3]} channels", "save one map of whole numbers")
-    with guarded(str(path), remedy=_BROKEN):
-        array = np.asarray(header.kind.from_bytes(content).dataobj).reshape(header.shape).T  # (k, j, i)
     return np.ascontiguousarray(array[0] if len(array) == 1 else array)
 
 
@@ -98,31 +83,28 @@ def geometry(path: Path) -> Geometry:
 
 def header(path: Path) -> Header:
     """The header alone, from the first bytes of the file; refuses (exit 2) what `checked` refuses."""
-    with guarded(str(path), remedy=_BROKEN):
-        if not path.is_file():
-            raise refused(path, "the file is gone", "bring it back: it was there when the data were scanned")
-        with path.open("rb") as file:
-            return checked(unpacked(file.read(4096)), path)
+    if not path.is_file():
+        raise refused(path, "the file is gone", "bring it back: it was there when the data were scanned")
+    with guarded(str(path), remedy=BROKEN), path.open("rb") as file:
+        return checked(unpacked(file.read(4096)), path)
 
 
-def _loaded(path: Path) -> tuple[Header, bytes]:
-    """The header, and all bytes of the file, unpacked."""
+def _loaded(path: Path, dtype: Any = None) -> tuple[Header, np.ndarray]:
+    """The header, and the scaled voxels ([c,] k, j, i); of a gzip no more is unpacked than its header implies and a megabyte."""
     content = read_bytes(path, limit=MAX_BYTES)
     if content.startswith(b"\x1f\x8b"):
-        content = _inflated(content, checked(unpacked(content[: 1 << 16]), path).end, path)
-    return checked(content, path, len(content)), content
-
-
-def _inflated(content: bytes, end: int, path: Path) -> bytes:
-    """All of a gzip, its checksum compared; no more than its header implies and a megabyte."""
-    with guarded(str(path), remedy=_BROKEN), gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-        plain = bytearray()
-        while len(plain) <= end + SLACK and (more := stream.read(SLACK)):  # never the room that a header asks for
-            plain += more
-    if len(plain) > end + SLACK:
-        what = f"the file holds more than the {end:,} bytes that its header tells of"
-        raise refused(path, what, "refused as a decompression bomb: write it anew")
-    return bytes(plain)
+        end, plain = checked(unpacked(content[: 1 << 16]), path).end, bytearray()
+        with guarded(str(path), remedy=BROKEN), gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+            while len(plain) <= end + SLACK and (more := stream.read(SLACK)):  # never the room that a header asks for
+                plain += more
+        if len(plain) > end + SLACK:
+            what = f"the file holds more than the {end:,} bytes that its header tells of"
+            raise refused(path, what, "refused as a decompression bomb: write it anew")
+        content = bytes(plain)
+    header = checked(content, path, len(content))
+    with guarded(str(path), remedy=BROKEN), np.errstate(over="ignore", invalid="ignore"):  # the result is looked at
+        array = np.asarray(header.kind.from_bytes(content).dataobj, dtype)
+    return header, array.reshape(header.shape).T
 
 
 def checked(head: bytes, path: Path, size: int | None = None) -> Header:
@@ -134,16 +116,11 @@ def checked(head: bytes, path: Path, size: int | None = None) -> Header:
     from nibabel.nifti1 import Nifti1Image
     from nibabel.nifti2 import Nifti2Image
 
-    lengths = (
-        dict(zip("<>", (*struct.unpack("<i", head[:4]), *struct.unpack(">i", head[:4])), strict=True))
-        if head[3:]
-        else {}
-    )
-    kinds = [(Nifti1Image, 348, way) for way, n in lengths.items() if n == 348]
-    kinds += [(Nifti2Image, 540, way) for way, n in lengths.items() if n == 540]
-    if not kinds or len(head) < kinds[0][1]:
+    kinds: tuple[tuple[Any, int], ...] = (Nifti1Image, 348), (Nifti2Image, 540)
+    forms = {struct.pack(f"{way}i", n): (kind, n, way) for kind, n in kinds for way in "<>"}
+    kind, length, way = forms.get(head[:4], (None, 0, ""))
+    if kind is None or len(head) < length:
         raise refused(path, f"the file ends within its header, after {len(head)} bytes, or has none of NIfTI")
-    kind, length, way = kinds[0]
     h = kind.header_class(head[:length], way, check=False)
     axes, *dim = h["dim"].tolist()
     shape, code, start = dim[: max(0, axes)], int(h["datatype"]), float(h["vox_offset"])
@@ -173,7 +150,4 @@ def _geometry(header: Header, path: Path) -> Geometry:
     """sform where its code is set, else qform, else the spacing, as nibabel chooses; in mm, axes in the array's order."""
     unit = {1: 1000.0, 3: 0.001}.get(int(header.fields["xyzt_units"]) & 7, 1.0)
     affine = np.diag([unit, unit, unit, 1.0]) @ header.fields.get_best_affine()
-    try:
-        return Geometry.of(reversed_axes(affine), 2 if header.shape[2] == 1 else 3, "nifti", str(path))
-    except Wrong as wrong:
-        raise refused(path, wrong.what, wrong.remedy) from None
+    return Geometry.of(reversed_axes(affine), 2 if header.shape[2] == 1 else 3, "nifti", str(path))

@@ -21,18 +21,12 @@ from empirisk.errors import Wrong
 
 A, D0, B = 1.4, 26.0, 16.8
 "Of p(y = 1 | x): 1/mm, mm, 1. A spiculated lesion is more likely malignant from 14 mm on, a round one from 26 mm on."
-LOW, HIGH = 8.0, 32.0
-"Least and largest diameter, mm."
-READER = 1.5
-"Standard deviation of the reader's diameter, mm."
-FIELD = 128.0
-"Side of the image, mm."
-VISITS = 3
-"Images of a patient."
-PLANTED = "P017"
-"The patient that a planted leak puts into train and test."
-NOISE = 0.025
-"Standard deviation of the scanner's noise, in shares of white."
+LOW, HIGH = 8.0, 32.0  # Least and largest diameter, mm.
+READER = 1.5  # Standard deviation of the reader's diameter, mm.
+FIELD = 128.0  # Side of the image, mm.
+VISITS = 3  # Images of a patient.
+PLANTED = "P017"  # The patient that a planted leak puts into train and test.
+NOISE = 0.025  # Standard deviation of the scanner's noise, in shares of white.
 LIMITS = {
     "images": (1, 100_000), "dims": (2, 3), "size": (8, 512), "seed": (0, 2**31), "planted": (0, 1), "cnr": (0, 14),
 }  # fmt: skip
@@ -42,8 +36,7 @@ LIMITS = {
 class Lesions:
     """What the images are made from, one entry an image."""
 
-    diameter: np.ndarray
-    "mm, to the third decimal"
+    diameter: np.ndarray  # mm, to the third decimal
     spiculated: np.ndarray
     malignant: np.ndarray
 
@@ -56,8 +49,7 @@ def probability(diameter: np.ndarray, spiculated: np.ndarray) -> np.ndarray:
 
 def sample(n: int, rng: np.random.Generator) -> Lesions:
     """Lesions from the distribution of the set."""
-    d = np.round(rng.uniform(LOW, HIGH, n), 3)
-    s = rng.random(n) < 0.5
+    d, s = np.round(rng.uniform(LOW, HIGH, n), 3), rng.random(n) < 0.5
     return Lesions(d, s, rng.random(n) < probability(d, s))
 
 
@@ -78,13 +70,7 @@ def bayes_error() -> float:
 
 def entropy() -> float:
     """E -p log p - (1 - p) log(1 - p), nats: no classifier has a smaller cross-entropy."""
-
-    def of(d: np.ndarray, s: np.ndarray) -> np.ndarray:
-        z = A * (d - D0) + B * s
-        loss: np.ndarray = np.logaddexp(0, -z) * probability(d, s) + np.logaddexp(0, z) * (1 - probability(d, s))
-        return loss
-
-    return expected(of)
+    return expected(lambda d, s: -(p := probability(d, s)) * np.log(p) - (1 - p) * np.log1p(-p))
 
 
 def least_rmse() -> float:
@@ -105,10 +91,7 @@ def table(
     `planted` gives all rows a split in which one patient is in train and in test; `without` leaves a patient out; `cnr` is the
     lesions' contrast over the noise, the same for all; 0: from 8 to 14.
 
-    Raises
-    ------
-    Wrong
-        exit 2: a value outside its limits, or no patient of that name.
+    Raises Wrong (exit 2): a value outside its limits, or no patient of that name.
     """
     given = {"images": images, "dims": dims, "size": size, "seed": seed, "planted": planted, "cnr": cnr}
     for name, (low, high) in LIMITS.items():
@@ -182,9 +165,8 @@ class _Drawing:
         self.grid = np.stack(np.meshgrid(*[axis] * dims, indexing="ij"), -1).reshape(-1, dims)  # (P, dims)
         n, self.patient = -(-images // VISITS), np.arange(images) // VISITS
         self.body = rng.uniform(46, 58, (n, dims))
-        self.levels = rng.uniform(
-            [0.26, -0.16, 0.06, 0.05], [0.42, -0.07, 0.16, 0.15], (n, 4)
-        )  # tissue, lungs, heart, spine
+        low, high = [0.26, -0.16, 0.06, 0.05], [0.42, -0.07, 0.16, 0.15]
+        self.levels = rng.uniform(low, high, (n, 4))  # tissue, lungs, heart, spine
         self.heart = rng.normal(0, 4, (n, dims)) + np.array([8, -8] if dims == 2 else [0, 8, -8])
         self.ribs = rng.uniform([9, 0, 0], [14, 2 * np.pi, 0.006], (n, 3))  # period, phase, curvature
         self.waves = rng.normal(0, 1, (n, 6, dims)) * 0.1  # rad/mm
@@ -204,14 +186,11 @@ class _Drawing:
         linear = self.bias[low:high, :-1] @ self.grid.T * (2 / FIELD)
         square = self.bias[low:high, -1:] * ((self.grid * (2 / FIELD)) ** 2).mean(1)
         image *= 1 + linear + square
-        noise = np.stack(
-            [np.random.default_rng(s).standard_normal(len(self.grid), np.float32) for s in self.noise[low:high]]
-        )
-        image += NOISE * noise
+        seeds = [np.random.default_rng(s) for s in self.noise[low:high]]
+        image += NOISE * np.stack([rng.standard_normal(len(self.grid), np.float32) for rng in seeds])
         grey: np.ndarray = np.clip(image * 255, 0, 255).astype(np.uint8)
-        return grey.reshape(n, 1, *size), (lesion >= np.minimum(0.5, lesion.max(1, keepdims=True))).astype(
-            np.uint8
-        ).reshape(n, *size)
+        filled = lesion >= np.minimum(0.5, lesion.max(1, keepdims=True))
+        return grey.reshape(n, 1, *size), filled.astype(np.uint8).reshape(n, *size)
 
     def anatomy(self, low: int, high: int) -> np.ndarray:
         """Body, lungs with ribs, heart, spine, and tissue that varies smoothly, (n, P)."""
@@ -231,9 +210,8 @@ class _Drawing:
         image += heart * _inside((r - self.heart[who, None].astype(np.float32)) / 15, 5)
         image += spine * np.exp(-((x / 5) ** 2))
         for wave, shift in zip(self.waves[who].transpose(1, 0, 2), self.phases[who].T, strict=True):
-            image += 0.03 * np.cos(
-                np.einsum("npd,nd->np", r, wave.astype(np.float32)) + shift[:, None].astype(np.float32)
-            )
+            turn = np.einsum("npd,nd->np", r, wave.astype(np.float32)) + shift[:, None].astype(np.float32)
+            image += 0.03 * np.cos(turn)
         found: np.ndarray = image * _inside(r / body, 20)
         return found
 

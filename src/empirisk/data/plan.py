@@ -14,16 +14,11 @@ from empirisk.data.masks import LOOKS, spacing_of
 from empirisk.data.rows import Row, Rows, naming
 from empirisk.errors import Wrong
 
-LEVELS, LEAST = 4, 4
-"Most levels of a network, and the least side of its deepest maps, in pixels."
-LARGEST = {2: 256, 3: 96}
-"Longest side of a patch, in pixels by the number of dimensions, where --size is not given."
-MOST = 32
-"Samples of a step at most, where --batch is not given."
-TENSORS = 10
-"Activations of 4 bytes that a U-Net keeps for each voxel and channel of a level: an estimate."
-ROUND = 500
-"Least patches of an epoch: fewer rows are visited several times."
+LEVELS, LEAST = 4, 4  # Most levels of a network, and the least side of its deepest maps, in pixels.
+LARGEST = {2: 256, 3: 96}  # Longest side of a patch, in pixels by the number of dimensions, where --size is not given.
+MOST = 32  # Samples of a step at most, where --batch is not given.
+TENSORS = 10  # Activations of 4 bytes that a U-Net keeps for each voxel and channel of a level: an estimate.
+ROUND = 500  # Least patches of an epoch: fewer rows are visited several times.
 UNLIKE = 1.5
 "Ratio of the images' deviations (90th to 10th percentile) above which each is brought to its own mean and deviation."
 
@@ -32,19 +27,13 @@ UNLIKE = 1.5
 class Plan:
     """On which grid a network works, in what patches, how deep: a rule of the training rows, and of the memory allowed."""
 
-    spacing: tuple[float, ...]
-    "mm of a voxel along each axis of the array; (): the pixels as they are"
-    patch: tuple[int, ...]
-    "voxels"
-    strides: tuple[tuple[int, ...], ...]
-    "of each level of the network against the one before, along each axis"
+    spacing: tuple[float, ...]  # mm of a voxel along each axis of the array; (): the pixels as they are
+    patch: tuple[int, ...]  # voxels
+    strides: tuple[tuple[int, ...], ...]  # of each level of the network against the one before, along each axis
     batch: int
-    rounds: int
-    "patches of each row an epoch"
-    alone: bool
-    "each image is brought to mean 0 and deviation 1 by itself, as their units differ"
-    gib: float
-    "estimated activations of one step"
+    rounds: int  # patches of each row an epoch
+    alone: bool  # each image is brought to mean 0 and deviation 1 by itself, as their units differ
+    gib: float  # estimated activations of one step
 
     def __post_init__(self) -> None:
         """Lists, as JSON gives them, become tuples."""
@@ -59,12 +48,7 @@ class Plan:
     ) -> Self:  # fmt: skip
         """Spacing: the median. Patch: the median size on that grid, at most 256 (3D: 96) or `size` a side, less where two would
         not fit into `memory` (GiB). Batch: what fits into it, at most 32. `width`: channels of the first level; `levels`: at
-        most, 4.
-
-        Raises
-        ------
-        Wrong
-            exit 2: images too small to halve once, or a patch of least size is too large for the memory.
+        most, 4. Raises Wrong (exit 2): images too small to halve once, a patch of least size is too large for the memory.
         """
         if levels is not None and levels < 2:
             raise Wrong(f"--depth is {levels}", remedy="a U-Net has 2 levels or more")
@@ -81,21 +65,17 @@ class Plan:
         one = activations(patch, strides, width)
         most = batch or max(2, min(int(memory / one), MOST))
         low, high = np.quantile([deviation for *_, deviation in looks], [0.1, 0.9])
-        return cls(
-            spacing, patch, strides, most, max(1, round(ROUND / len(rows))), alone=bool(high > UNLIKE * low),
-            gib=round(one * most, 3),
-        )  # fmt: skip
+        rounds = max(1, round(ROUND / len(rows)))
+        return cls(spacing, patch, strides, most, rounds, alone=bool(high > UNLIKE * low), gib=round(one * most, 3))
 
     def lines(self) -> list[tuple[str, str]]:
         """What is said of it, each with the flag that changes it."""
         grid = f"{' x '.join(f'{mm:.3g}' for mm in self.spacing)} mm voxels" if self.spacing else "pixels as they are"
         scale = ", each image by its own mean and deviation" if self.alone else ""
-        sides = "x".join(map(str, self.patch))
-        return [
-            (f"{grid}{scale}", ""),
-            (f"patches of {sides}, a third of them on a structure; {len(self.strides)} levels", "--size, --depth"),
-            (f"about {self.gib:.2g} GiB of activations a step", "--memory, --batch"),
-        ]
+        patches = f"patches of {'x'.join(map(str, self.patch))}, a third of them on a structure"
+        memory = f"about {self.gib:.2g} GiB of activations a step"
+        levels = f"{patches}; {len(self.strides)} levels"
+        return [(f"{grid}{scale}", ""), (levels, "--size, --depth"), (memory, "--memory, --batch")]
 
     @staticmethod
     def _grid(size: Sequence[int], mm: Sequence[float] | None, spacing: Sequence[float]) -> tuple[int, ...]:
@@ -159,10 +139,7 @@ def strides_of(size: Sequence[int], spacing: Sequence[float], levels: int = LEVE
 def patch_of(size: Sequence[int], strides: Sequence[Sequence[int]], width: int, memory: float) -> tuple[int, ...]:
     """The least multiple of all strides not below `size`, its longest axis shortened until two patches fit into `memory` GiB.
 
-    Raises
-    ------
-    Wrong
-        exit 2: the least patches do not.
+    Raises Wrong (exit 2): the least patches do not.
     """
     unit = np.prod(strides, axis=0)
     patch = -(-np.array(size) // unit) * unit

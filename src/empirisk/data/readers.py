@@ -13,6 +13,7 @@ import numpy as np
 from empirisk.data import dicom, nifti
 from empirisk.data.geometry import Geometry, Image
 from empirisk.data.raster import indices, picture, sniff
+from empirisk.data.rows import refused
 from empirisk.errors import Wrong
 
 
@@ -53,13 +54,10 @@ class File:
 
     def geometry(self) -> Geometry | None:
         """From the header alone; pictures have none."""
-        path = Path(self.path)
-        match form(path):
-            case "NIfTI":
-                return nifti.geometry(path)
-            case "DICOM":
-                return dicom.geometry([path])
-        return None
+        kind, path = form(Path(self.path)), Path(self.path)
+        if kind == "NIfTI":
+            return nifti.geometry(path)
+        return dicom.geometry([path]) if kind == "DICOM" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +96,8 @@ class Labels:
         found = nifti.read_labels(path) if form(path) == "NIfTI" else indices(path)
         low, high = found.min(), found.max()
         if not (low >= 0 and high <= 65535 and (found.dtype.kind in "uib" or (found == np.rint(found)).all())):
-            text = f"the label map has values that are no labels: from {low:g} to {high:g}"
-            raise Wrong(text, where=self.path, remedy="save whole numbers from 0, the background, to 65,535")
+            what = f"the label map has values that are no labels: from {low:g} to {high:g}"
+            raise refused(path, what, "save whole numbers from 0, the background, to 65,535")
         return found.astype(np.uint8 if high < 256 else np.uint16, copy=False)
 
     def geometry(self) -> Geometry | None:
@@ -157,38 +155,32 @@ def read(path: Path) -> Image:
         return nifti.read(path)
     if kind == "DICOM":
         return dicom.read([path])
-    if not kind and path.suffix.casefold() == ".npz":
-        return Image(_single(path), None)
-    return Image(picture(path), None)
+    if kind or path.suffix.casefold() != ".npz":
+        return Image(picture(path), None)
+    from empirisk.data import medmnist
+
+    found = [a for name, a in medmnist.arrays(path).items() if name.endswith("images") and len(a)]
+    if sum(map(len, found)) != 1:
+        what = "the archive holds not one image, but a set of them"
+        raise refused(path, what, "give it as the data, not as an image")
+    return Image(medmnist.pixels(found[0], medmnist.compact(found[0]), str(path))[0], None)
 
 
-def _single(path: Path) -> np.ndarray:
-    """The only image of an archive."""
-    from empirisk.data.archive import arrays
-    from empirisk.data.medmnist import compact, pixels
+def look(reference: Reference) -> Look:
+    """Read it once; what is wrong with it is said without its path, which stands beside it."""
+    try:
+        array = reference.read()
+    except Wrong as wrong:
+        return Look(fault=said(wrong, getattr(reference, "path", "")))
+    return Look(array.shape, str(array.dtype))
 
-    found = {name: a for name, a in arrays(path).items() if name.endswith("images")}
-    if sum(map(len, found.values())) != 1:
-        raise Wrong(
-            "the archive holds not one image, but a set of them",
-            where=str(path),
-            remedy="give it as the data, not as an image",
-        )
-    one = next(a for a in found.values() if len(a))
-    image: np.ndarray = pixels(one, compact(one), str(path))[0]
-    return image
+
+def said(wrong: Wrong, path: str) -> str:
+    """The fault of a file without its path."""
+    return wrong.where or wrong.what if path and path in wrong.what else wrong.what
 
 
 def scan(references: Sequence[Reference]) -> list[Look]:
-    """Read each once, in order, with a thread a processor; no fault stops it."""
-
-    def look(reference: Reference) -> Look:
-        try:
-            array = reference.read()
-        except Wrong as wrong:
-            path = getattr(reference, "path", None)
-            return Look(fault=wrong.where or wrong.what if path and path in wrong.what else wrong.what)
-        return Look(array.shape, str(array.dtype))
-
+    """A look at each, in order, with a thread a processor; no fault stops it."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(look, references))

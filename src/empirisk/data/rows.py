@@ -1,11 +1,11 @@
 """What a sample, a table of samples and the names of its columns are."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from empirisk.errors import Wrong
+from empirisk.errors import Wrong, near
 from empirisk.files import guarded
 
 Row = dict[str, Any]
@@ -13,8 +13,9 @@ Row = dict[str, Any]
 
 mask: something with .read() -> (*size), whole numbers, 0 the background. boxes: a tuple of Box, empty where nothing is there.
 """
-
 Rows = list[Row]
+Line = tuple[str, str, str]  # (what, what was found, the flag that changes it)
+BROKEN = "the file is broken: copy it again, or leave it out with --skip-bad N"
 
 
 class Box(NamedTuple):
@@ -37,58 +38,50 @@ def naming(row: Row) -> Iterator[None]:
         raise Wrong(wrong.what, where=row["id"], remedy=wrong.remedy, code=wrong.code, reason=wrong.reason) from wrong
 
 
+def refused(where: object, what: str, remedy: str = BROKEN) -> Wrong:
+    """What a file, or the rows of one, is refused with (exit 2); the place stands apart, as a path may tell of a patient."""
+    return Wrong(what, where=str(where), remedy=remedy, reason="damaged" if remedy == BROKEN else "input")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Which column is what, and how labels are called; nothing given: found by the usual names."""
+    """How a source is read, as the flags of `table.Data` say: which column is what (not given: by the usual names), what counts."""
 
     image: str | None = None
-    "column of the picture's path"
     label: str | None = None
-    "column of the class; several with commas, each 0/1: a sample may have several labels"
     target: str | None = None
-    "column of the number"
+    mask: str | None = None
+    boxes: str | None = None
     patient: str | None = None
-    "column of the patient; for pictures without a table a pattern such as '(P[0-9]+)'; none: no patients"
     split: str | None = None
-    "column of train, val or test; none: the given split is not used"
     classes: str | None = None
     "names of the classes in their order, with commas; where labels are stored numbers: their names"
     rename: str | None = None
-    "labels to be called otherwise, old=new,old=new"
     series: str | None = None
-    "of a DICOM tree: series number, modality, or words of the description"
     labels: str | None = None
-    "table of the labels of a DICOM tree"
     join: str | None = None
-    "DICOM tag by which that table is joined, such as StudyInstanceUID"
     inputs: tuple[str, ...] = ()
     "columns of the input vector, in order, where there is no picture; a trained model's own"
+    skip_bad: int = 0  # unreadable pictures to leave out at most
+    bare: bool = False  # rows need no truth: they are to be predicted
 
     def class_names(self) -> tuple[str, ...]:
-        """The given names of the classes, in order.
-
-        Raises
-        ------
-        Wrong
-            exit 2: a name twice, or a single one.
-        """
+        """The given names of the classes, in order; refuses (Wrong, exit 2) a name twice, or a single one."""
         names = tuple(n.strip() for n in self.classes.split(",") if n.strip()) if self.classes else ()
         if len(set(names)) != len(names) or len(names) == 1:
             raise Wrong(f"--classes {self.classes} does not name two classes or more, each once")
         return names
 
-    def renamed(self) -> dict[str, str]:
-        """Old label -> new label.
-
-        Raises
-        ------
-        Wrong
-            exit 2: not of the form old=new,old=new.
-        """
+    def renamed(self, found: Collection[str], where: object) -> dict[str, str]:
+        """Old label -> new label; refuses (Wrong, exit 2) another form than old=new,old=new, and an old one that is not found."""
         pairs = [p.partition("=") for p in self.rename.split(",")] if self.rename else []
         if any(not (old.strip() and sign and new.strip()) for old, sign, new in pairs):
             raise Wrong(f"--rename {self.rename} is not of the form old=new,old=new")
-        return {old.strip(): new.strip() for old, _, new in pairs}
+        rename = {old.strip(): new.strip() for old, _, new in pairs}
+        if absent := [old for old in rename if old not in found]:
+            what = f'--rename {absent[0]}={rename[absent[0]]}: no label is "{absent[0]}"'
+            raise Wrong(what, where=str(where), remedy=near(absent[0], found))
+        return rename
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,17 +90,13 @@ class Table:
 
     name: str
     rows: Rows
-    form: str
-    "in words: class folders, MedMNIST archive, CSV table, ..."
-    understood: list[tuple[str, str, str]] = field(default_factory=list)
-    "(what, what was found, the flag that changes it)"
-    odd: list[str] = field(default_factory=list)
-    "what a careful reader would want to know, one sentence each"
+    form: str  # in words: class folders, MedMNIST archive, CSV table, ...
+    understood: list[Line] = field(default_factory=list)
+    odd: list[str] = field(default_factory=list)  # what a careful reader would want to know, one sentence each
     classes: tuple[str, ...] = ()
     "names of the classes in their order where the form itself fixes them; empty: learned from training rows"
     patients_known: bool = False
     split_given: bool = False
     licence: str = ""
     source: str = ""
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    "(id, why) of what was left out by --skip-bad"
+    unreadable: list[tuple[str, str]] = field(default_factory=list)  # (id, why) of what was left out by --skip-bad

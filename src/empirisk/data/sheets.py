@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,18 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from empirisk.data import labels
-from empirisk.data.columns import Sheet, samples
-from empirisk.data.rows import Columns, Table
+from empirisk.data.labels import Sheet
+from empirisk.data.rows import refused
 from empirisk.errors import Wrong, listed
 from empirisk.files import guarded, read_bytes
 
 MAX_BYTES, MAX_FIELD = 1 << 30, 1_000_000
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "TAB"}
-
-
-def table(path: Path, columns: Columns, *, skip_bad: int = 0, bare: bool = False) -> Table:
-    """The table of a .csv or .tsv file; see `columns.samples`."""
-    return samples(sheet(path), columns, skip_bad=skip_bad, bare=bare)
 
 
 def sheet(path: Path) -> Sheet:
@@ -35,33 +31,36 @@ def sheet(path: Path) -> Sheet:
     mark = max("\t,;" if path.suffix.casefold() == ".tsv" else ",;\t", key=first.count)
     lines = parsed(text, mark, where)
     if not lines:
-        hint = "its first row names the columns, each further row is a sample"
-        raise Wrong("the table is empty", where=where, remedy=hint)
+        raise refused(where, "the table is empty", "its first row names the columns, each further row is a sample")
     header = _checked([h.strip() for h in lines[0][1]], where)
-    ragged = [i for i, cells in lines[1:] if len(cells) != len(header)]
-    if ragged:
+    if ragged := [i for i, cells in lines[1:] if len(cells) != len(header)]:
         what = f"the table has {len(header)} columns, but other numbers of cells"
-        raise Wrong(what, where=f"{where} {labels.named(ragged)}", remedy="correct the file")
+        raise refused(f"{where} {labels.named(ragged)}", what, "correct the file")
     named = {h: [cells[k].strip() for _, cells in lines[1:]] for k, h in enumerate(header) if h}
     form = f"CSV table ({SEPARATORS[mark]})"
     return Sheet(path.stem, where, named, [i for i, _ in lines[1:]], path.parent, form, notes)
 
 
-def frame(source: Any, columns: Columns, *, skip_bad: int = 0, bare: bool = False) -> Table:
-    """The table of a pandas or polars data frame, or of a mapping of columns; paths are relative to the working directory."""
+def frame(source: Any) -> Sheet:
+    """The columns of a pandas or polars data frame, or of a mapping; paths are relative to the working directory."""
     names = list(source) if isinstance(source, Mapping) else list(source.columns)
     header, none = _checked([str(n).strip() for n in names], "the table"), {"nan", "NaT", "<NA>"}
-    cells = [["" if v is None or str(v) in none else str(v).strip() for v in source[n]] for n in names]
+
+    def cell(value: Any) -> str:
+        if isinstance(value, (list, tuple)):  # boxes
+            return json.dumps(value, default=float)
+        return "" if value is None or str(value) in none else str(value).strip()
+
+    cells = [[cell(v) for v in source[n]] for n in names]
     n = max(map(len, cells), default=0)
     if any(len(c) < n for c in cells):
         raise Wrong("the table has columns of unequal length", where=listed(names))
-    whole = Sheet("table", "the table", dict(zip(header, cells, strict=True)), range(n), Path(), "data frame")
-    return samples(whole, columns, skip_bad=skip_bad, bare=bare)
+    return Sheet("table", "the table", dict(zip(header, cells, strict=True)), range(n), Path(), "data frame")
 
 
 def _checked(header: Sequence[str], where: str) -> Sequence[str]:
     if twice := [h or "(no name)" for h, n in Counter(header).items() if n > 1]:
-        raise Wrong(f"the table has columns that occur twice: {listed(twice)}", where=where, remedy="rename one")
+        raise refused(where, f"the table has columns that occur twice: {listed(twice)}", "rename one")
     return header
 
 
@@ -82,7 +81,7 @@ def decoded(path: Path) -> tuple[str, tuple[str, ...]]:
             text, notes = raw.decode("latin-1"), (f"not UTF-8 (byte {error.start}); read as Latin-1",)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise Wrong("the table holds NUL characters", where=f"{path} line {line}", remedy="save it anew as UTF-8 text")
+        raise refused(f"{path} line {line}", "the table holds NUL characters", "save it anew as UTF-8 text")
     return text, notes
 
 
@@ -96,8 +95,8 @@ def parsed(text: str, mark: str, where: str) -> list[tuple[int, list[str]]]:
     try:
         lines.extend(csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True))
     except csv.Error as error:
-        remedy = "look for a quotation mark without its partner"
-        raise Wrong(f"this is no table: {error}", where=f"{where} row {len(lines) + 1}", remedy=remedy) from None
+        what, at = f"this is no table: {error}", f"{where} row {len(lines) + 1}"
+        raise refused(at, what, "look for a quotation mark without its partner") from None
     finally:
         csv.field_size_limit(before)
     return [(i, cells) for i, cells in enumerate(lines, 1) if any(c.strip() for c in cells)]

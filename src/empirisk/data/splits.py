@@ -10,11 +10,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from empirisk.data.rows import Row, Rows
-from empirisk.errors import Wrong, listed
+from empirisk.errors import RUN, Wrong, listed
 
 SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
-BINS = 5
-"Quantile bins of a number, for stratifying."
+BINS = 5  # Quantile bins of a number, for stratifying.
 FEW = 7
 "A label with fewer patients than this has its first three in train, test and validation, so that no part lacks it."
 
@@ -53,8 +52,8 @@ def split(rows: Rows, *, seed: int = 0, fold: str | None = None) -> Rows:
     found = set(given.values())
     lacking = [row["id"] for row in rows if row["id"] not in given]
     if found and lacking:
-        what, hint = f"{len(lacking)} rows have no split, the others have", "give each row train, val or test, or none"
-        raise Wrong(what, where=listed(lacking, 5), remedy=hint)
+        what = f"{len(lacking)} rows have no split, the others have"
+        raise Wrong(what, where=listed(lacking, 5), remedy="give each row train, val or test, or none")
     if found and "train" not in found:
         what = f"no training rows: all {len(rows)} are {listed(sorted(found))}"
         raise Wrong(what, remedy="give rows of a split named train, or no split at all")
@@ -88,6 +87,25 @@ def folded(rows: Rows, fold: str, *, seed: int = 0) -> Rows:
     return [row | {"part": parts[row["id"]]} for row in rows]
 
 
+def as_saved(rows: Rows, saved: dict[str, dict[str, str]], hashes: dict[str, str]) -> tuple[Rows, list[str]]:
+    """The rows of a run that goes on in their saved parts, and the ids that were added since, which are left out.
+
+    Raises Wrong (exit 3) if a row was removed or its pixels changed.
+    """
+    here = {r["id"]: r for r in rows}
+    gone = [i for i in saved if i not in here]
+    changed = [i for i, s in saved.items() if i in here and s["sha256"] and s["sha256"] != hashes[i]]
+    for some, what in (
+        (gone, f"{len(gone)} rows of the saved split are no longer in the data"),
+        (changed, f"the content of {len(changed)} rows has changed since the split was saved"),
+    ):
+        if some:
+            remedy = "bring the old files back, or train a new run"
+            raise Wrong(what, where=listed(some, 5), remedy=remedy, code=RUN, reason="split")
+    kept = [here[i] | {"part": s["part"], "why": s.get("why", "")} for i, s in saved.items()]
+    return kept, [i for i in here if i not in saved]
+
+
 def _drawn(rows: Rows, shares: Mapping[str, float], seed: int) -> dict[str, str]:
     """Each group goes where its stratum, and the whole, lack most; a small stratum's first ones to each part in turn."""
     groups: dict[str, Rows] = defaultdict(list)
@@ -99,16 +117,14 @@ def _drawn(rows: Rows, shares: Mapping[str, float], seed: int) -> dict[str, str]
     strata: dict[str, list[str]] = defaultdict(list)
     for name, stratum in _strata(groups).items():
         strata[stratum].append(name)
-    parts, share = list(shares), np.array(list(shares.values()))
+    parts, share, whole = list(shares), np.array(list(shares.values())), np.zeros(len(shares))
     first = [parts.index(p) for p in ("train", "test", "val") if p in shares]
-    whole = np.zeros(len(parts))
     place: dict[str, str] = {}
     for stratum in sorted(strata, key=lambda s: (len(strata[s]), s)):  # the rare ones first, the common ones fill up
         own = np.zeros(len(parts))
         order = sorted(strata[stratum], key=lambda g: (_hash(seed, g), g))
         turns = first if len(order) < FEW else []
-        if turns:
-            order.sort(key=lambda g: -len(groups[g]))  # the largest teach
+        order = sorted(order, key=lambda g: -len(groups[g])) if turns else order  # the largest teach
         for rank, name in enumerate(order):
             size = len(groups[name])
             lack = share * (own.sum() + size) - own + share * (whole.sum() + size) - whole

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -11,21 +11,20 @@ import torch
 from torch import Tensor
 
 from empirisk.data import audit as audits
-from empirisk.data import embedded, forms, splits
+from empirisk.data import forms, splits
 from empirisk.data.augment import Augmentation
 from empirisk.data.batches import Along, Pixels, Stream, edges
 from empirisk.data.card import Card
 from empirisk.data.patches import Cases, Patches, fixed
 from empirisk.data.plan import Plan
-from empirisk.data.rows import naming
-from empirisk.data.saved import as_saved
+from empirisk.data.rows import Columns, Row, Rows, Table, naming
 from empirisk.errors import Wrong
 from empirisk.losses import Batch
 
-Row = dict[str, Any]
-"""id, x, patient, part, and label | target | ..., other columns as text."""
-Rows = list[Row]
+__all__ = ["Data", "Loaded", "Row", "Rows", "Target", "plain_fields"]
 T = TypeVar("T")
+CHUNK = 128  # Images answered at once; an answer does not depend on it beyond rounding.
+PATCHES = 32  # Of a sample of the training rows that are looked at in patches.
 
 
 class Target(Protocol):
@@ -42,28 +41,19 @@ class Target(Protocol):
         """Cells of the predictions table."""
 
 
-CHUNK = 128
-"""Images answered at once; an answer does not depend on it beyond rounding."""
-PATCHES = 32
-"""Of a sample of the training rows that are looked at in patches."""
-
-
 @dataclass
 class Loaded:
     """What was read from disk, shared by all copies of a Data."""
 
-    table: forms.Table | None = None
+    table: Table | None = None
     rows: Rows = field(default_factory=list)
-    audit: audits.Audit | None = None
     hashes: dict[str, str] = field(default_factory=dict)
     added: list[str] = field(default_factory=list)
     pixels: dict[str, Pixels] = field(default_factory=dict)
     cases: dict[str, Cases] = field(default_factory=dict)
 
 
-def internal() -> Any:
-    """A field that is no flag."""
-    return {"flag": False}
+NO_FLAG = {"flag": False}  # Of a field.
 
 
 @dataclass(frozen=True)
@@ -79,6 +69,10 @@ class Data:
     "column of the class; several 0/1 columns a,b,c make it multi-label"
     target: str | None = None
     "column of the number"
+    mask: str | None = None
+    "column of the label maps' paths, relative to the table; none: not used"
+    boxes: str | None = None
+    "column of the boxes as JSON, [[label, x1, y1, x2, y2], ...]; none: not used"
     patient: str | None = None
     "column of the patient; for folders a pattern such as '(P[0-9]+)', or none"
     split: str | None = None
@@ -101,66 +95,58 @@ class Data:
     "the reason why a patient may be in two splits; printed in the report"
     skip_bad: int = 0
     "unreadable pictures to leave out at most"
-    classes: str | None = field(default=None, metadata=internal())
+    classes: str | None = field(default=None, metadata=NO_FLAG)
     "class names in order; classification's own flag"
-    facts: dict[str, Any] = field(default_factory=dict, metadata=internal())
+    facts: dict[str, Any] = field(default_factory=dict, metadata=NO_FLAG)
     "learned from the training rows: saved, read back"
-    assigned: dict[str, dict[str, str]] = field(default_factory=dict, metadata=internal())
+    assigned: dict[str, dict[str, str]] = field(default_factory=dict, metadata=NO_FLAG)
     "id -> patient, part, why, sha256: saved, so that a grown folder leaks nothing"
-    kind: Target | None = field(default=None, metadata=internal())
-    change: Augmentation | None = field(default=None, metadata=internal())
-    along: Along | None = field(default=None, metadata=internal())
-    plan: Plan | None = field(default=None, metadata=internal())
+    kind: Target | None = field(default=None, metadata=NO_FLAG)
+    change: Augmentation | None = field(default=None, metadata=NO_FLAG)
+    along: Along | None = field(default=None, metadata=NO_FLAG)
+    plan: Plan | None = field(default=None, metadata=NO_FLAG)
     "where images keep their own sizes: patches of them for training, one at a time for an answer"
-    loaded: Loaded = field(default_factory=Loaded, metadata=internal(), repr=False, compare=False)
+    loaded: Loaded = field(default_factory=Loaded, metadata=NO_FLAG, repr=False, compare=False)
 
     @property
-    def columns(self) -> forms.Columns:
+    def columns(self) -> Columns:
         """How the table's columns are named."""
-        return forms.Columns(
-            image=self.image, label=self.label, target=self.target, patient=self.patient, split=self.split,
-            classes=self.classes, rename=self.rename, series=self.series, labels=self.labels, join=self.join,
-            inputs=tuple(self.facts.get("card", {}).get("inputs", ())),
-        )  # fmt: skip
+        inputs = tuple(self.facts.get("card", {}).get("inputs", ()))
+        named = {f.name: getattr(self, f.name) for f in fields(Columns) if hasattr(self, f.name)}
+        return Columns(**named, inputs=inputs)
 
     def prepared(self) -> Loaded:
         """Read the table once, split it or take the saved split, and audit it."""
         if self.loaded.table is None:
-            table = read_table(self.data, self.columns, skip_bad=self.skip_bad)
+            table = forms.table(self.data, self.columns, skip_bad=self.skip_bad)
             if self.assigned:
                 self.loaded.hashes = audits.hashes(table.rows)
-                self.loaded.rows, self.loaded.added = as_saved(table.rows, self.assigned, self.loaded.hashes)
+                self.loaded.rows, self.loaded.added = splits.as_saved(table.rows, self.assigned, self.loaded.hashes)
             else:
                 rows = splits.split(table.rows, seed=self.split_seed, fold=self.fold)
                 prints = audits.prints(table.rows)
                 self.loaded.hashes = prints.hashes
-                self.loaded.audit = audits.audit(rows, hashes=prints.hashes, thumbs=prints.thumbs, waive=self.waive)
-                out = self.loaded.audit.left_out
+                audit = audits.audit(rows, prints, waive=self.waive)
+                out, self.facts["audit"] = audit.left_out, audit.record()
                 self.loaded.rows = [r | {"why": out[r["id"]], "part": ""} if r["id"] in out else r for r in rows]
-                self.facts["audit"] = self.loaded.audit.record()
             self.loaded.table = table
         return self.loaded
 
     def rows(self, part: str) -> Rows:
-        """train | val. The test rows have another door.
-
-        Raises
-        ------
-        Wrong
-            exit 2 if the part is empty.
-        """
+        """train | val; the test rows have another door. Raises Wrong (exit 2) if the part is empty."""
         if part not in {"train", "val"}:
             raise ValueError(part)
-        rows = self.taught([r for r in self.prepared().rows if r["part"] == part])
-        if not rows:
-            raise Wrong(f"the {part} split is empty", remedy="more rows are needed, or a split column that names it")
-        return rows
+        remedy = "more rows are needed, or a split column that names it"
+        return self._of(part, f"the {part} split is empty", remedy)
 
     def test(self) -> Rows:
         """Called by verbs/test.py and nothing else (a test greps for it)."""
-        rows = self.taught([r for r in self.prepared().rows if r["part"] == "test"])
+        return self._of("test", "there are no test rows", "give other data: empirisk test RUN --data OTHER")
+
+    def _of(self, part: str, what: str, remedy: str) -> Rows:
+        rows = self.taught([r for r in self.prepared().rows if r["part"] == part])
         if not rows:
-            raise Wrong("there are no test rows", remedy="give other data: empirisk test RUN --data OTHER")
+            raise Wrong(what, remedy=remedy)
         return rows
 
     def taught(self, rows: Rows) -> Rows:
@@ -169,23 +155,20 @@ class Data:
 
     def other(self, data: Any) -> Rows:
         """All rows of another set, read in the terms of this one."""
-        return [r | {"part": "new"} for r in read_table(data, self.columns, skip_bad=self.skip_bad, bare=True).rows]
+        return [r | {"part": "new"} for r in forms.table(data, self.columns, skip_bad=self.skip_bad, bare=True).rows]
 
-    def learn(self, kind: type[T], *args: Any, name: str = "") -> T:
+    def learn(self, kind: type[T], *args: Any) -> T:
         """The only way to a value that depends on data: `kind.learn(training rows, *args)`, once; later from run.json."""
-        key = name or kind.__name__.lower()
+        key = kind.__name__.lower()
         if key not in self.facts:
             self.facts[key] = plain_fields(kind.learn(self.rows("train"), *args))  # type: ignore[attr-defined]
         return kind(**self.facts[key])
 
     def card(self) -> Card:
         """What the images are, learned from the training rows."""
-        if "card" not in self.facts:
-            table = self.prepared().table
-            assert table is not None
-            about = {"name": table.name, "source": table.source, "licence": table.licence}
-            return self.learn(Card, about, self.size)
-        return self.learn(Card)
+        table = None if "card" in self.facts else self.prepared().table
+        about = {"name": table.name, "source": table.source, "licence": table.licence} if table else {}
+        return self.learn(Card, about, self.size)
 
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in their order where a flag or the form of the data fixes them."""
@@ -206,8 +189,7 @@ class Data:
 
     def pixels(self, rows: Rows, *, workers: int = 0) -> Pixels:
         """x of these rows, held in memory where it fits."""
-        card = self.card()
-        return Pixels(functools.partial(self.read, rows), len(rows), scale=card.range, workers=workers)
+        return Pixels(functools.partial(self.read, rows), len(rows), scale=self.card().range, workers=workers)
 
     def part(self, part: str, workers: int = 0) -> Pixels:
         """x of train or val, read once."""
@@ -249,28 +231,21 @@ class Data:
                 self.cases("train"), batch=batch, seed=seed, change=self.change, along=self.along, device=device
             )
         rows = self.rows("train")
-        ids = [r["id"] for r in rows]
         return Stream(
-            self.part("train", workers), self.y(rows), ids, batch=batch, seed=seed, change=self.change, device=device,
-            along=self.along,
+            self.part("train", workers), self.y(rows), [r["id"] for r in rows], batch=batch, seed=seed, change=self.change,
+            device=device, along=self.along,
         )  # fmt: skip
 
     def batches(self, part: str, size: int, device: torch.device, most: int | None = None) -> Iterator[Batch]:
-        """Rows of train or val in order, as they are; with `most` an even sample of so many."""
+        """Rows of train or val in order, as they are; with `most` an even sample of so many, in patches at most PATCHES."""
         rows = self.rows(part)
-        if self.plan is not None and most is not None:
-            most = min(most, PATCHES)
-        chosen = (
-            np.arange(len(rows))
-            if most is None or most >= len(rows)
-            else np.linspace(0, len(rows) - 1, most).astype(int)
-        )
+        n = len(rows) if most is None else min(most, len(rows), PATCHES if self.plan is not None else most)
+        chosen = np.arange(n) if n == len(rows) else np.linspace(0, len(rows) - 1, n).astype(int)
         if self.plan is not None:
             yield from fixed(self.cases(part), chosen, size, device)
             return
-        pixels, y = self.part(part), self.y(rows)
-        index = torch.from_numpy(chosen)
-        for low, high in zip(c := edges(len(index), size, 1), c[1:], strict=False):
+        pixels, y, index = self.part(part), self.y(rows), torch.from_numpy(chosen)
+        for low, high in zip(c := edges(n, size, 1), c[1:], strict=False):
             some = index[low:high]
             yield pixels.take(some, device).to(device), y[some].to(device)
 
@@ -278,14 +253,3 @@ class Data:
 def plain_fields(value: Any) -> dict[str, Any]:
     """A frozen dataclass as JSON holds it, so that learned now and read back later are the same."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(value).items()}
-
-
-def read_table(data: Any, columns: forms.Columns, *, skip_bad: int = 0, bare: bool = False) -> forms.Table:
-    """A path, a built-in name or a DataFrame as a table."""
-    if isinstance(data, str) and data.startswith("<"):
-        raise Wrong("the run was made from a table in memory", remedy="give it again: empirisk.load(RUN, data=TABLE)")
-    if isinstance(data, str) and embedded.knows(data):
-        return embedded.table(data)
-    if isinstance(data, str) and not Path(data).exists() and Path(f"{data}.npz").exists():
-        data = f"{data}.npz"  # a MedMNIST name, its file in the working directory
-    return forms.table(data, columns, skip_bad=skip_bad, bare=bare)

@@ -11,19 +11,16 @@ from empirisk.data.labels import natural
 from empirisk.data.rows import Row, Rows
 from empirisk.errors import RUN, Wrong, listed, near, shown
 
-NONE = "(none)"
-"Written where several labels are possible and none is there; an empty cell is an unknown one."
+NONE = "(none)"  # Written where several labels are possible and none is there; an empty cell is an unknown one.
 
 
 class Verdict(NamedTuple):
     """The answer of classification to one image."""
 
-    p: np.ndarray
-    "probabilities (K,), in the order of the classes"
+    p: np.ndarray  # probabilities (K,), in the order of the classes
     choice: int | tuple[int, ...]
     "index of the chosen class; where several labels are possible, of all that are chosen"
-    threshold: float = 0.5
-    "of the choice, where it was made by one"
+    threshold: float = 0.5  # of the choice, where it was made by one
 
 
 @dataclass(frozen=True)
@@ -46,13 +43,13 @@ class Classes:
         """
         labels = [r["label"] for r in rows if r.get("label") is not None]
         if not labels:
-            hint = "name the column with --label, or put each class in a folder"
-            raise Wrong("no training row has a label", remedy=hint)
+            remedy = "name the column with --label, or put each class in a folder"
+            raise Wrong("no training row has a label", remedy=remedy)
         multi = isinstance(labels[0], tuple)
         found = {n for t in labels for n in (t if multi else (t,))}
         if len(found) < 2 and not multi:
-            hint = "at least two classes are needed to tell apart"
-            raise Wrong(f"all training rows are {shown(labels[0])}", remedy=hint)
+            what = f"all training rows are {shown(labels[0])}"
+            raise Wrong(what, remedy="at least two classes are needed to tell apart")
         return cls(tuple(given) or tuple(sorted(found, key=natural)), multi)
 
     def index(self, name: str) -> int | None:

@@ -20,33 +20,27 @@ def write_mask(folder: Path, stem: str, labels: np.ndarray, reference: Reference
 
     Raises Wrong (exit 3) if it cannot be written; exit 2 if the image of which it takes the header is gone.
     """
+    from PIL import Image
+
     labels = np.asarray(labels)
     labels = labels.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16)
     make_folder(folder, parents=True)
     known = reference.geometry()
     if known is None and labels.ndim == 2:
-        path = folder / f"{stem}.png"
-        write(path, _png(labels))
+        path, out = folder / f"{stem}.png", io.BytesIO()
+        Image.fromarray(labels).save(out, "PNG")
+        write(path, out.getvalue())
     else:
         path = folder / f"{stem}.nii.gz"
         write(path, gzip.compress(_nifti(labels, known), compresslevel=6, mtime=0))
     return path
 
 
-def _png(labels: np.ndarray) -> bytes:
-    from PIL import Image
-
-    out = io.BytesIO()
-    Image.fromarray(labels).save(out, "PNG")
-    return out.getvalue()
-
-
 def _nifti(labels: np.ndarray, known: Geometry | None) -> bytes:
     """The bytes of a NIfTI file, the header that of the image where it came from one, in the world of `known`."""
     from nibabel.nifti1 import Nifti1Image
 
-    volume = labels if labels.ndim == 3 else labels[None]  # (k, j, i)
-    array = volume.T  # (i, j, k)
+    array = (labels if labels.ndim == 3 else labels[None]).T  # (i, j, k)
     if known is not None and known.form == "nifti":
         kind, mine, *_ = header(Path(known.source))
         axes = min(int(mine["dim"][0]), 3)

@@ -8,14 +8,13 @@ from cyclopts import Parameter
 
 from empirisk import report as pages
 from empirisk.data import audit as audits
-from empirisk.data import splits
+from empirisk.data import forms, splits
 from empirisk.data.card import Card
 from empirisk.data.rows import Columns, Table
-from empirisk.data.table import read_table
 from empirisk.errors import USE, listed
 from empirisk.files import make_folder, write
 from empirisk.report import drawn
-from empirisk.verbs.flags import Image, Json, Label, Patient, Source, Split, Target
+from empirisk.verbs.flags import Boxes, Image, Json, Label, Mask, Patient, Source, Split, Target
 from empirisk.verbs.say import Say
 from empirisk.verbs.words import counts, understood
 
@@ -30,18 +29,20 @@ def next_command(data: str, table: Table, columns: Columns) -> str:
     held = [k for k in TASKS if any(r.get(k) is not None for r in table.rows)]
     if not held and table.form == "DICOM tree":
         return f"empirisk data {data} --labels TABLE.csv --join StudyInstanceUID"
-    wanted = next((k for k in held if k != "target" or columns.target), "target")
+    named = [k for k in ("mask", "boxes") if getattr(columns, k) and k in held]
+    wanted = next((k for k in [*named, *held] if k != "target" or columns.target), "target")
     flags = [f" --{k} {shlex.quote(v)}" for k, v in vars(columns).items() if v and isinstance(v, str)]
     return f"empirisk train {TASKS[wanted]} {data}{''.join(flags)}"
 
 
 def command_for(data: str) -> str:
     """`empirisk train DATA` without an experiment: what DATA holds decides the command to type."""
-    return next_command(data, read_table(data, Columns()), Columns())
+    return next_command(data, forms.table(data), Columns())
 
 
 def data(
     data: Source, *, image: Image = None, label: Label = None, target: Target = None, patient: Patient = None, split: Split = None,
+    mask: Mask = None, boxes: Boxes = None,
     series: Annotated[str | None, Parameter(help="of a DICOM tree: series number, modality, or words of the description")] = None,
     labels: Annotated[str | None, Parameter(help="table of the labels of a DICOM tree")] = None,
     join: Annotated[str | None, Parameter(help="DICOM tag by which that table is joined")] = None,
@@ -54,13 +55,13 @@ def data(
     """
     say = Say(as_json=json)
     columns = Columns(
-        image=image, label=label, target=target, patient=patient, split=split, series=series, labels=labels, join=join
-    )
-    table = read_table(data, columns, skip_bad=skip_bad)
+        image=image, label=label, target=target, patient=patient, split=split, mask=mask, boxes=boxes, series=series,
+        labels=labels, join=join,
+    )  # fmt: skip
+    table = forms.table(data, columns, skip_bad=skip_bad)
     understood(say, "Understood", table, len(table.rows))
     rows = splits.split(table.rows)
-    prints = audits.prints(rows)
-    leaks = audits.examine(rows, hashes=prints.hashes, thumbs=prints.thumbs)
+    leaks = audits.examine(rows)
     n = counts(rows)
     say("Split", "given" if table.split_given else "drawn, by patient" if table.patients_known else "drawn", "--split")
     for part, some in n.items():
@@ -93,6 +94,7 @@ def data(
 
 def audit(
     data: Source, *, image: Image = None, label: Label = None, target: Target = None, patient: Patient = None, split: Split = None,
+    mask: Mask = None, boxes: Boxes = None,
     split_seed: Annotated[int, Parameter(help="of the split that is drawn where none is given")] = 0, json: Json = False,
 ) -> int:  # fmt: skip
     """Look for leaks: the same patient, the same pixels, or near-twins in two splits. Exit 2 if there are any.
@@ -100,7 +102,8 @@ def audit(
     Example: empirisk audit pneumoniamnist.npz
     """
     say = Say(as_json=json)
-    table = read_table(data, Columns(image=image, label=label, target=target, patient=patient, split=split))
+    columns = Columns(image=image, label=label, target=target, patient=patient, split=split, mask=mask, boxes=boxes)
+    table = forms.table(data, columns)
     rows = splits.split(table.rows, seed=split_seed)
     found = audits.examine(rows, unreadable=[i for i, _ in table.unreadable])
     say("Compared", found.compared)
