@@ -1,47 +1,36 @@
-"""dsb2018 split by image type: for each of three types a folder with the other two in train/ and that one in test/.
+"""dsb2018 split by image type: trained on two types, tested on the third, each of the three in turn; one table.
 
-The types are clusters, found without any label: k-means, k = 3, on 20 principal components of thumbnails of 32 x 32 in colour.
-They are named by what they look like: colour where the mean saturation is above .1, else light or dark.
+A type is the stain, by a rule on an image's pixels and no label: colour where the mean saturation (largest less least channel)
+is above .02, else light or dark by a mean brightness above or below .5.
 
-    python benchmarks/nuclei_by_type.py DATA/dsb2018 OUT
-    empirisk train segmentation OUT/colour --minutes 10 && empirisk test runs/colour
+    python benchmarks/nuclei_by_type.py DATA/dsb2018 OUT [--minutes 10]
+
+OUT/TYPE/ is the set with that type as test/ and the others as train/, OUT/runs/TYPE its run: one that is there is not trained
+again, and its test set is opened once. OUT/dsb2018-by-type.json has the form of results/, a run a type instead of a seed.
 """
 
 import argparse
+import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+from results import cell, commit, empirisk, machine, opened
 
-K, PARTS, SIDE = 3, 20, 32
-
-
-def thumbnails(files: list[Path]) -> np.ndarray:
-    """(N, 32, 32, 3) from 0 to 1."""
-    out = []
-    for file in files:
-        with Image.open(file) as image:
-            out.append(np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255)
-    return np.stack(out)
+SATURATION, BRIGHTNESS = 0.02, 0.5
+METRICS = ("dice", "ap", "ap50")
 
 
-def types(images: np.ndarray) -> list[str]:
-    """The name of each image's cluster."""
-    from sklearn.cluster import KMeans
-    from sklearn.decomposition import PCA
-
-    codes = PCA(PARTS, random_state=0).fit_transform(images.reshape(len(images), -1))
-    cluster = KMeans(K, n_init=10, random_state=0).fit_predict(codes)
-    names = {}
-    for k in range(K):
-        mine = images[cluster == k]
-        colour = float((mine.max(-1) - mine.min(-1)).mean()) > 0.1
-        names[k] = "colour" if colour else "light" if float(mine.mean()) > 0.5 else "dark"
-    if len(set(names.values())) < K:
-        raise SystemExit(f"the clusters look alike: {names}")
-    return [names[int(k)] for k in cluster]
+def stain(file: Path) -> str:
+    """colour, light or dark."""
+    with Image.open(file) as image:
+        x = np.asarray(image.convert("RGB"), np.float32) / 255  # (H, W, 3)
+    if (x.max(-1) - x.min(-1)).mean() > SATURATION:
+        return "colour"
+    return "light" if x.mean() > BRIGHTNESS else "dark"
 
 
 def laid(source: Path, file: Path) -> None:
@@ -49,23 +38,66 @@ def laid(source: Path, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, file)
+    except FileExistsError:
+        pass
     except OSError:
         shutil.copyfile(source, file)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path)
-    given = parser.parse_args()
-    files = sorted((given.data / "images").glob("*.png"))
-    found = types(thumbnails(files))
-    for held in sorted(set(found)):
-        for file, name in zip(files, found, strict=True):
+def split(data: Path, out: Path) -> dict[str, int]:
+    """Lay out OUT/TYPE for each type; how many images are of it."""
+    files = sorted((data / "images").glob("*.png"))
+    types = [stain(file) for file in files]
+    for held in set(types):
+        for file, name in zip(files, types, strict=True):
             part = "test" if name == held else "train"
             for kind in ("images", "labels"):
-                laid(given.data / kind / file.name, given.out / held / part / kind / file.name)
-        print(f"{held}: {found.count(held)} of {len(files)} images held out, {given.out / held}")
+                laid(data / kind / file.name, out / held / part / kind / file.name)
+    return {name: types.count(name) for name in sorted(set(types))}
+
+
+def tested(data: Path, run: Path, minutes: float) -> dict[str, Any]:
+    """Train where that was not done, open the test set once; what results/ keeps of a run."""
+    empirisk("train", "segmentation", str(data), "--minutes", f"{minutes:g}", "--out", str(run))
+    if not opened(run):
+        empirisk("test", str(run))
+    record, metrics = (json.loads((run / f"{part}.json").read_text()) for part in ("run", "metrics"))
+    return (
+        {"held": run.name, "opened": len(record["opened"])}
+        | {part: record[part] for part in ("seconds", "steps", "kept", "recipe", "versions", "machine", "threads")}
+        | {part: metrics.get(part, {}) for part in ("val", "test", "without_twins", "baseline", "difference")}
+    )
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """A line a type: scores on it with their intervals, and those of the best baseline."""
+    lines = [
+        f"| tested on | n | {' | '.join(METRICS)} | {' | '.join(f'otsu {m}' for m in METRICS)} |",
+        "|---" * 8 + "|",
+    ]
+    for run in runs:
+        mine, otsu = ([cell([scores[m]]) for m in METRICS] for scores in (run["test"], run["baseline"]["otsu"]))
+        lines.append(f"| {' | '.join([run['held'], str(run['test']['ap']['n']), *mine, *otsu])} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """All of it."""
+    words = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    words.add_argument("data", type=Path)
+    words.add_argument("out", type=Path)
+    words.add_argument("--minutes", type=float, default=10)
+    given = words.parse_args()
+    counts = split(given.data, given.out)
+    print("images:", ", ".join(f"{name} {n}" for name, n in counts.items()), flush=True)
+    runs = [tested(given.out / held, given.out / "runs" / held, given.minutes) for held in counts]
+    found = {
+        "name": "dsb2018-by-type", "command": f"empirisk train segmentation TYPE --minutes {given.minutes:g}", "metric": "ap",
+        "minutes": given.minutes, "commit": commit(), "images": counts, "seeds": [0], "limit": None, "runs": runs,
+        "machine": machine(runs[0]["machine"] | {"threads": runs[0]["threads"]}), "versions": runs[0]["versions"],
+    }  # fmt: skip
+    (given.out / "dsb2018-by-type.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+    print(table(runs))
 
 
 if __name__ == "__main__":

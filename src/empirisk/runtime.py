@@ -1,6 +1,7 @@
 """Device, processes, precision, generators, signals: the only place that knows torch.distributed."""
 
 import contextlib
+import ctypes
 import functools
 import os
 import platform
@@ -66,11 +67,21 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def placed(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model on the device; a 2D network with BatchNorm channels last, which is .85 of the time on a CPU."""
+    """The model on the device; channels last, .7 to .85 of the time on a CPU, where its norms work so: BatchNorm in 2D, InstanceNorm."""
     model.to(device)
-    if any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
-        model.to(memory_format=torch.channels_last)
+    if any(isinstance(m, nn.BatchNorm2d) or getattr(m, "channels_last", False) for m in model.modules()):
+        deep = any(isinstance(m, nn.Conv3d) for m in model.modules())
+        model.to(memory_format=torch.channels_last_3d if deep else torch.channels_last)
     return model
+
+
+def keep_memory() -> None:
+    """What is freed stays with the process, where the C library can be told so: else each large tensor of each step is mapped anew
+    and its pages are zeroed again, 8 % of a U-Net's step."""
+    library: Any = ctypes.CDLL(None) if platform.system() == "Linux" else None
+    if hasattr(library, "mallopt"):
+        for parameter, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**26)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+            library.mallopt(parameter, value)
 
 
 def threads_of(processes: int = 1) -> int:
@@ -92,6 +103,8 @@ def together(device: str = "auto") -> Iterator[torch.device]:
     """Join the processes that torchrun started, if it did; each takes its share of the threads by a fixed rule."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = device_named(device)
+    if chosen.type == "cpu":
+        keep_memory()
     started = size > 1 and not dist.is_initialized()
     threads = torch.get_num_threads()
     if "OMP_NUM_THREADS" not in os.environ:

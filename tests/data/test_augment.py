@@ -120,6 +120,8 @@ def test_rigid_keeps_areas():
     assert change.apply(x, change.draw(seeded(), 64)).sum((1, 2, 3)).numpy() == pytest.approx(192, rel=0.01)
     free = made("affine", 2)
     assert free.apply(x, free.draw(seeded(), 64)).sum((1, 2, 3)).std() > 10
+    assert "cutout" not in augmentation("auto", 2, rigid=True).names
+    assert "cutout" in made("auto", 2).names
 
 
 def test_flip_and_affine_are_one_resampling():

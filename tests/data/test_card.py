@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from empirisk.data.card import Card
+from empirisk.data.geometry import Geometry
 from empirisk.data.readers import Stored, Vector
 from empirisk.errors import Wrong
 
@@ -131,3 +132,68 @@ def test_refusals():
         Card.learn(rows(grey(4, 4)), None, 0)
     with pytest.raises(Wrong, match="2D images"):
         Card("", 1, (4, 4), (0,), (1,), 255).fit(grey(4, 4, 4))
+
+
+class Crop:
+    """A volume of float32 with a spacing, in mm."""
+
+    def __init__(self, array: np.ndarray, *mm: float):
+        self.array, self.mm = array.astype(np.float32), mm
+
+    def read(self) -> np.ndarray:
+        return self.array
+
+    def geometry(self) -> Geometry | None:
+        return Geometry.of(np.diag([*self.mm, 1.0]), 3, "nifti") if self.mm else None
+
+
+def crops(*some: Crop) -> list[dict]:
+    return [{"id": f"{k:03}", "x": x} for k, x in enumerate(some)]
+
+
+def test_a_window_is_the_same_whatever_the_size_of_the_crop():
+    whole = RNG.normal(50, 9, (1, 24, 30, 22))
+    cut = [Crop(whole[:, a : 24 - a, b : 30 - b, c : 22 - c], 1, 1, 1) for a, b, c in ((0, 4, 1), (3, 0, 0), (2, 5, 2))]
+    card = Card.learn(crops(*cut), measured=True)
+    assert (card.size, card.spacing, card.alone) == ((18, 20, 18), (1, 1, 1), False)
+    read = [card.read(row) for row in crops(*cut)]
+    assert np.array_equal(read[0], whole[:, 3:21, 5:25, 2:20].astype(np.float32))
+    assert np.array_equal(read[0], read[1])
+    assert np.array_equal(read[0], read[2])
+    assert Card.learn(crops(*cut)).size != card.size  # for a class they are resized, as ever
+    assert Card(**json.loads(json.dumps(vars(card)))) == card
+
+
+def test_a_window_keeps_its_mm():
+    coarse = RNG.normal(0, 1, (1, 16, 16, 16))
+    fine = coarse.repeat(2, 1).repeat(2, 2).repeat(2, 3)
+    rows = crops(Crop(coarse, 1, 1, 1), Crop(fine, 0.5, 0.5, 0.5), Crop(coarse[:, 2:14], 1, 1, 1))
+    card = Card.learn(rows, measured=True)
+    assert (card.size, card.spacing) == ((12, 16, 16), (1, 1, 1))
+    assert card.read(rows[1]) == pytest.approx(card.read(rows[0]), abs=1e-6)
+    half = Card.learn(rows, None, 8, measured=True)
+    assert (half.size, half.spacing) == ((6, 8, 8), (2, 2, 2))
+    assert half.read(rows[0])[0, 0, 0, 0] == pytest.approx(coarse[0, 2:4, :2, :2].mean(), abs=1e-6)
+    assert Card.learn([*rows, *crops(Crop(coarse))], measured=True).spacing == ()  # of one nobody knows the mm
+    with pytest.raises(Wrong, match="--size 0"):
+        Card.learn(rows, None, 0, measured=True)
+
+
+def test_a_new_image_smaller_than_the_window_goes_on_and_one_without_mm_is_taken_as_it_is():
+    rows = crops(*[Crop(RNG.normal(0, 1, (1, 9, 9, 9)), 1, 1, 1) for _ in range(3)])
+    card = Card.learn(rows, measured=True)
+    ramp = np.broadcast_to(np.arange(5.0)[:, None, None], (1, 5, 9, 9))
+    assert card.read(crops(Crop(ramp, 1, 1, 1))[0])[0, :, 0, 0].tolist() == [0, 0, 0, 1, 2, 3, 4, 4, 4]
+    assert np.array_equal(card.read(crops(Crop(ramp))[0]), card.read(crops(Crop(ramp, 1, 1, 1))[0]))
+    with pytest.raises(Wrong, match="3D images"):
+        card.read({"id": "flat", "x": Stored(grey(9, 9)[None], 0)})
+
+
+def test_images_of_unlike_units_are_read_in_their_own():
+    some = [RNG.normal(0, 1, (1, 8, 8, 8)) for _ in range(6)]
+    rows = crops(*[Crop(3 + 10.0**k * x, 1, 1, 1) for k, x in enumerate(some)])
+    card = Card.learn(rows, measured=True)
+    assert (card.alone, card.mean, card.std) == (True, (0,), (1,))
+    for row, x in zip(rows, some, strict=True):
+        assert card.read(row) == pytest.approx((x - x.mean()) / x.std(), abs=1e-4)
+    assert not Card.learn(crops(*[Crop(x, 1, 1, 1) for x in some]), measured=True).alone

@@ -56,6 +56,28 @@ def test_norms_are_over_what_their_names_say(name, axes, groups) -> None:
     torch.testing.assert_close(y.var(axes, correction=0), torch.ones_like(y.mean(axes)), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_instance_norm_is_torch_s_own_forward_and_backward(dims, last) -> None:
+    torch.manual_seed(0)
+    x = 3 + 2 * torch.randn(3, 4, *range(5, 5 + dims), dtype=torch.float64)
+    if last:
+        x = x.to(memory_format=torch.channels_last if dims == 2 else torch.channels_last_3d)
+    own = (nn.InstanceNorm2d if dims == 2 else nn.InstanceNorm3d)(4, affine=True).double()
+    nn.init.normal_(own.weight)
+    mine = normalisation("instance", dims)(4).double()
+    mine.load_state_dict(own.state_dict())
+    found = []
+    for layer in (own, mine):
+        a = x.clone().requires_grad_()
+        y = layer(a)
+        found.append([y, *torch.autograd.grad(y.pow(3).sum(), [a, layer.weight, layer.bias])])
+    torch.testing.assert_close(found[0], found[1])
+    assert not last or found[1][0].is_contiguous(
+        memory_format=torch.channels_last if dims == 2 else torch.channels_last_3d
+    )
+
+
 def test_group_norm_takes_any_number_of_channels() -> None:
     assert [normalisation("group", 2)(n).num_groups for n in (1, 6, 12, 64)] == [1, 2, 4, 8]
     assert isinstance(normalisation("none", 3)(4), nn.Identity)

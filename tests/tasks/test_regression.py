@@ -8,6 +8,7 @@ from torch import nn
 
 from empirisk.data.targets import Number
 from empirisk.errors import Wrong
+from empirisk.tasks import baselines
 from empirisk.tasks.regression import regression, residual_loss
 
 
@@ -133,3 +134,32 @@ def test_a_constant_column_is_harmless() -> None:
     x = np.stack([np.linspace(0, 1, 20), np.ones(20)], 1).astype(np.float32)
     got = regression(DIAMETER, loss="squared").baseline(rows_of(x[:, 0], x))["linear"](rows_of(x[:, 0], x))
     assert np.isfinite(got).all()
+
+
+def test_the_ridge_is_as_strong_as_left_out_rows_ask_for():
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1, (60, 200))  # more columns than rows: a weak ridge takes the noise for truth
+    y = x[:, 0] + 0.5 * rng.normal(0, 1, 60) + 7
+    z = (x - x.mean(0)) / x.std(0)
+
+    def solved(rows: Any, strength: float) -> Any:
+        middle, mean = z[rows].mean(0), y[rows].mean()
+        a = z[rows] - middle
+        w = np.linalg.solve(a.T @ a / 60 + strength * np.eye(200), a.T @ (y[rows] - mean) / 60)
+        return lambda new: (new - middle) @ w + mean
+
+    whole = np.arange(60)
+    left = {s: sum((y[i] - solved(whole != i, s)(z[i])) ** 2 for i in whole) for s in baselines.STRENGTHS}
+    best = min(left, key=left.__getitem__)
+    assert best > 0.01
+    line, residuals = baselines.ridge(x, y)
+    assert line(x) == pytest.approx(solved(whole >= 0, best)(z), abs=1e-8)
+    assert residuals == pytest.approx([y[i] - solved(whole != i, best)(z[i]) for i in whole], abs=1e-8)
+
+
+def test_the_baselines_see_what_the_model_sees_and_no_more() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 255, (30, 1, 16, 16), dtype=np.uint8)
+    rows = rows_of(x.mean((1, 2, 3)), x)
+    said = regression(DIAMETER, loss="squared", read=lambda row: np.zeros((1, 16, 16), np.uint8)).baseline(rows)
+    assert said["linear"](rows) == pytest.approx(said["mean"](rows))

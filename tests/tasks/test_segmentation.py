@@ -68,7 +68,7 @@ def test_the_distance_is_learned_beside():
     loss = patch_loss(1, distance=True)
     assert loss(Says(z), (z, y)).max() < 1e-4
     z[:, 2] = 1.2
-    assert loss(Says(z), (z, y)).tolist() == pytest.approx([0.95, 0.95], abs=1e-4)  # |1| - beta / 2
+    assert loss(Says(z), (z, y)).tolist() == pytest.approx([5.7, 5.7], abs=1e-4)  # 6 (|1| - beta / 2)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (20, 13), (5, 30), (3, 3)])

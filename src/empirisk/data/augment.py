@@ -113,7 +113,8 @@ AUTO = ("flip", "affine", "intensity", "gamma", "noise", "cutout")
 def augmentation(spec: str, dims: int, *, rigid: bool = False) -> Augmentation | None:
     """What --augment asks for: auto, none, or names with commas; vectors (dims 0) are never changed by auto.
 
-    `rigid` for a target that is a length, area or count: turns and shifts, no scale or shear, so that it stays true.
+    `rigid` for a target that is a length, area or count: turns and shifts, no scale or shear, so that it stays true; then auto
+    cuts nothing out.
 
     Raises
     ------
@@ -123,7 +124,7 @@ def augmentation(spec: str, dims: int, *, rigid: bool = False) -> Augmentation |
     names = [name.strip() for name in spec.split(",") if name.strip()]
     if names == ["none"] or (names == ["auto"] and dims == 0):
         return None
-    names = list(AUTO) if names == ["auto"] else names
+    names = [n for n in AUTO if not (rigid and n == "cutout")] if names == ["auto"] else names
     unknown = [name for name in names if name not in ALL]
     if unknown or not names:
         raise Wrong(

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -10,12 +10,15 @@ import numpy as np
 
 from empirisk.data.raster import grey
 from empirisk.data.readers import scan
-from empirisk.data.rows import Rows
+from empirisk.data.rows import Row, Rows, spacing_of
 from empirisk.errors import Wrong
 
 LARGEST = {2: 224, 3: 64}  # Longest side of the grid, in pixels by the number of dimensions, where --size is not given.
 LOOKS = 1000  # Images looked at for mean, deviation and size: evenly many from the rows in the order of their ids.
+WINDOW = 20  # Longest side of a window in mm, in voxels, where --size is not given: coarse, as such volumes are few.
 LEVELS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+UNLIKE = 1.5
+"Ratio of the images' deviations (90th to 10th percentile) above which each is brought to its own mean and deviation."
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,14 @@ class Card:
     source: str = ""
     licence: str = ""
     inputs: tuple[str, ...] = ()  # columns of a vector, in order
+    spacing: tuple[
+        float, ...
+    ] = ()  # mm of a voxel where the grid is a window about the middle of each image; (): images are resized to the grid
+    alone: bool = False  # each image is brought to mean 0 and deviation 1 by itself, as their units differ
 
     def __post_init__(self) -> None:
         """Lists, as JSON gives them, become tuples."""
-        for name in ("size", "mean", "std", "inputs"):
+        for name in ("size", "mean", "std", "inputs", "spacing"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
@@ -48,12 +55,17 @@ class Card:
         return next(d for d, level in LEVELS.items() if level == self.range)
 
     @classmethod
-    def learn(cls, rows: Rows, about: Mapping[str, str] | None = None, size: int | None = None) -> Self:
+    def learn(
+        cls, rows: Rows, about: Mapping[str, str] | None = None, size: int | None = None, measured: bool = False
+    ) -> Self:
         """The card of the training rows; `about` holds name, source, licence; `size` is the longest side of the grid.
 
         The grid is the commonest size, at most 224 (3D: 64) along its longest side, in its own proportions. One image in
         colour makes all colour; depth is the largest found. mean_c = E[x_c], std_c = sqrt(E[x_c^2] - mean_c^2) over pixels;
         a constant channel has deviation 1, so that x stays finite.
+
+        With `measured`, for a target in mm, volumes that know their spacing are not resized, which would lose it and tell the
+        size of a crop: the grid is the largest window about their middles that all of them cover.
 
         Raises Wrong (exit 2): no row, images of two and of three dimensions, --size below 1 or for vectors.
         """
@@ -69,18 +81,38 @@ class Card:
         if len({len(k.shape) for k in looks}) > 1:
             raise Wrong("images of two and of three dimensions", remedy="make two sets of them")
         range_ = LEVELS[max((k.dtype for k in looks), key=list(LEVELS).index)]
+        sizes = [k.shape[1:] for k in looks]
+        mm: list[tuple[float, ...] | None] = [spacing_of(r) if measured and len(sizes[0]) == 3 else None for r in some]
+        grid, spacing = _grid(Counter(sizes), size), tuple[float, ...]()
+        if None not in mm:
+            grid, spacing = _window(sizes, mm, size)
         draft = cls(
-            **{"name": ""} | dict(about or {}), channels=max(k.shape[0] for k in looks),
-            size=_grid(Counter(k.shape[1:] for k in looks), size), mean=(), std=(), range=range_, inputs=names,
+            (about or {}).get("name", ""), max(k.shape[0] for k in looks), grid, (), (), range_, (about or {}).get("source", ""),
+            (about or {}).get("licence", ""), names, spacing,
         )  # fmt: skip
-        n, total, squares = 0, np.zeros(draft.channels), np.zeros(draft.channels)
+        n, total, squares, deviations = 0, np.zeros(draft.channels), np.zeros(draft.channels), list[float]()
         for row in some:
-            x = draft.fit(row["x"].read()).reshape(draft.channels, -1).astype(np.float64) / range_  # (C, pixels)
+            x = draft.read(row).reshape(draft.channels, -1).astype(np.float64) / range_  # (C, pixels)
             n, total, squares = n + x.shape[1], total + x.sum(1), squares + (x * x).sum(1)
+            deviations.append(float(x.std()))
+        if spacing and range_ == 1 and unlike(deviations):
+            return replace(draft, mean=(0.0,) * draft.channels, std=(1.0,) * draft.channels, alone=True)
         mean = total / n
         std = np.sqrt(np.maximum(squares / n - mean**2, 0))
         std = np.where(std < 1e-7 * np.maximum(1, abs(mean)), 1.0, std)
         return replace(draft, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+
+    def read(self, row: Row) -> np.ndarray:
+        """A row's image on this grid, (C, *size): resized as a whole, or its window, which keeps its mm.
+
+        Beyond its border an image smaller than the window goes on with its outermost values.
+        """
+        array: np.ndarray = row["x"].read()
+        if not self.spacing:
+            return self.fit(array)
+        mm = spacing_of(row) or self.spacing
+        x = self.fit(middle(array, [round(n * s / m) for n, s, m in zip(self.size, self.spacing, mm, strict=False)]))
+        return own_units(x, *moments(x)) if self.alone else x
 
     def fit(self, array: np.ndarray, size: tuple[int, ...] | None = None) -> np.ndarray:
         """Any image that was read, (C', *size'), on this grid and with these channels, (C, *size), in the compact type.
@@ -112,6 +144,33 @@ class Card:
         return np.repeat(_resized(array, size or self.size), self.channels // len(array), 0)
 
 
+def middle(x: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """The part of this size about the middle of x (C, *size'); beyond its border x goes on with its outermost values."""
+    for axis, (n, own) in enumerate(zip(size, x.shape[1:], strict=False), 1):
+        low = (own - n) // 2  # below 0: so many are lacking
+        x = x.take(np.arange(low, low + n).clip(0, own - 1), axis)
+    return x
+
+
+def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation (C,) of an image (C, *size), float32; a constant channel has deviation 1."""
+    flat = x.reshape(len(x), -1)
+    std = flat.std(1, dtype=np.float64)
+    return flat.mean(1, dtype=np.float64).astype(np.float32), np.where(std > 0, std, 1).astype(np.float32)
+
+
+def own_units(x: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """(x - mean) / std of each channel, float32; x (C, *size), mean and std (C,)."""
+    shape = (-1, *[1] * (x.ndim - 1))
+    return np.asarray((x.astype(np.float32) - mean.reshape(shape)) / std.reshape(shape))
+
+
+def unlike(deviations: Sequence[float]) -> bool:
+    """Whether the images' units differ."""
+    low, high = np.quantile(deviations, [0.1, 0.9])
+    return bool(high > UNLIKE * low)
+
+
 def _grid(sizes: Counter[tuple[int, ...]], size: int | None) -> tuple[int, ...]:
     """The commonest size (of equally common ones the larger), scaled so that its longest side is `size`."""
     common = max(sizes, key=lambda s: (sizes[s], s))
@@ -121,6 +180,17 @@ def _grid(sizes: Counter[tuple[int, ...]], size: int | None) -> tuple[int, ...]:
         return ()
     longest = size or min(max(common), LARGEST[len(common)])
     return tuple(max(1, round(s * longest / max(common))) for s in common)
+
+
+def _window(
+    sizes: Sequence[tuple[int, ...]], mm: Sequence[tuple[float, ...] | None], size: int | None
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Size and spacing of the window that all images cover: the median spacing, coarser or finer for a longest side of `size`, or at most 20."""
+    least, spacing = (np.array(sizes) * np.array(mm)).min(0), np.median(np.array(mm), 0)  # mm
+    longest = float((least / spacing).max())
+    spacing = spacing * (longest / size if size else max(1.0, longest / WINDOW))
+    grid = np.maximum(np.floor(least / spacing + 1e-6), 1).astype(int)
+    return tuple(grid.tolist()), tuple(spacing.tolist())
 
 
 def _resized(array: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

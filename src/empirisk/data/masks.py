@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from empirisk.data.rows import Row, Rows
+from empirisk.data.rows import Row, Rows, spacing_of
 from empirisk.data.targets import NONE
 from empirisk.data.written import write_mask
 from empirisk.errors import Wrong, listed, shown
@@ -222,13 +222,6 @@ def middles(things: np.ndarray) -> np.ndarray:
             d = ndimage.distance_transform_edt(np.pad(mine, 1))[(slice(1, -1),) * mine.ndim]
             out[box][mine] = (d / d.max())[mine]
     return out
-
-
-def spacing_of(row: Row) -> tuple[float, ...] | None:
-    """Millimetres of a voxel along each axis of a row's image; None where nobody knows."""
-    geometry = getattr(row["x"], "geometry", None)
-    known = geometry() if geometry is not None else None
-    return None if known is None else tuple(known.spacing)
 
 
 def differ(row: Row, image: Sequence[int], mask: Sequence[int]) -> Wrong:

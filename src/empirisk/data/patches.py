@@ -9,10 +9,10 @@ from torch import Tensor
 
 from empirisk.data.augment import Augmentation
 from empirisk.data.batches import IN_MEMORY, Along, Order, changed
-from empirisk.data.card import Card
+from empirisk.data.card import Card, moments
 from empirisk.data.changes import Parameters
 from empirisk.data.masks import differ
-from empirisk.data.plan import Plan, moments
+from empirisk.data.plan import Plan
 from empirisk.data.rows import Row, Rows
 from empirisk.losses import Batch
 

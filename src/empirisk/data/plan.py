@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from empirisk.data.card import Card
-from empirisk.data.masks import LOOKS, spacing_of
-from empirisk.data.rows import Row, Rows, naming
+from empirisk.data.card import Card, moments, own_units, unlike
+from empirisk.data.masks import LOOKS
+from empirisk.data.rows import Row, Rows, naming, spacing_of
 from empirisk.errors import Wrong
 
 LEVELS, LEAST = 4, 4  # Most levels of a network, and the least side of its deepest maps, in pixels.
@@ -19,8 +19,6 @@ LARGEST = {2: 256, 3: 96}  # Longest side of a patch, in pixels by the number of
 MOST = 32  # Samples of a step at most, where --batch is not given.
 TENSORS = 10  # Activations of 4 bytes that a U-Net keeps for each voxel and channel of a level: an estimate.
 ROUND = 500  # Least patches of an epoch: fewer rows are visited several times.
-UNLIKE = 1.5
-"Ratio of the images' deviations (90th to 10th percentile) above which each is brought to its own mean and deviation."
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,8 @@ class Plan:
         patch = patch_of(middle, strides, width, memory)
         one = activations(patch, strides, width)
         most = batch or max(2, min(int(memory / one), MOST))
-        low, high = np.quantile([deviation for *_, deviation in looks], [0.1, 0.9])
-        rounds = max(1, round(ROUND / len(rows)))
-        return cls(spacing, patch, strides, most, rounds, alone=bool(high > UNLIKE * low), gib=round(one * most, 3))
+        alone, rounds = unlike([deviation for *_, deviation in looks]), max(1, round(ROUND / len(rows)))
+        return cls(spacing, patch, strides, most, rounds, alone=alone, gib=round(one * most, 3))
 
     def lines(self) -> list[tuple[str, str]]:
         """What is said of it, each with the flag that changes it."""
@@ -92,10 +89,7 @@ class Plan:
 
     def scaled(self, x: np.ndarray, level: float, mean: np.ndarray, std: np.ndarray) -> Tensor:
         """Float x (C, *size): in image units, or by the image's own mean and deviation (C,)."""
-        if not self.alone:
-            return torch.from_numpy(x.astype(np.float32)).div_(level)
-        shape = (-1, *[1] * (x.ndim - 1))
-        return torch.from_numpy((x.astype(np.float32) - mean.reshape(shape)) / std.reshape(shape))
+        return torch.from_numpy(own_units(x, mean, std) if self.alone else x.astype(np.float32) / np.float32(level))
 
     def whole(self, card: Card, rows: Rows, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
         """Of each row x (1, C, *size) on the plan's grid, and the image's own size (dims,)."""
@@ -109,13 +103,6 @@ def _look(row: Row) -> tuple[tuple[int, ...], tuple[float, ...] | None, float]:
     with naming(row):
         array = row["x"].read()
         return array.shape[1:], spacing_of(row), float(array.std())
-
-
-def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation (C,) of an image (C, *size), float32; a constant channel has deviation 1."""
-    flat = x.reshape(len(x), -1)
-    std = flat.std(1, dtype=np.float64)
-    return flat.mean(1, dtype=np.float64).astype(np.float32), np.where(std > 0, std, 1).astype(np.float32)
 
 
 def strides_of(size: Sequence[int], spacing: Sequence[float], levels: int = LEVELS) -> tuple[tuple[int, ...], ...]:
@@ -137,12 +124,14 @@ def strides_of(size: Sequence[int], spacing: Sequence[float], levels: int = LEVE
 
 
 def patch_of(size: Sequence[int], strides: Sequence[Sequence[int]], width: int, memory: float) -> tuple[int, ...]:
-    """The least multiple of all strides not below `size`, its longest axis shortened until two patches fit into `memory` GiB.
+    """The multiple of all strides nearest to `size`, its longest axis shortened until two patches fit into `memory` GiB.
+
+    Nearest, not above: what is beyond the border of an image is work for nothing, and windows overlap anyway.
 
     Raises Wrong (exit 2): the least patches do not.
     """
     unit = np.prod(strides, axis=0)
-    patch = -(-np.array(size) // unit) * unit
+    patch = np.maximum(np.rint(np.array(size) / unit), 1).astype(int) * unit
     while (need := 2 * activations(patch, strides, width)) > memory:
         axis = int(np.argmax(patch / unit))
         if patch[axis] == unit[axis]:

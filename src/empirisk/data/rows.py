@@ -43,6 +43,13 @@ def refused(where: object, what: str, remedy: str = BROKEN) -> Wrong:
     return Wrong(what, where=str(where), remedy=remedy, reason="damaged" if remedy == BROKEN else "input")
 
 
+def spacing_of(row: Row) -> tuple[float, ...] | None:
+    """Millimetres of a voxel along each axis of a row's image; None where nobody knows."""
+    geometry = getattr(row["x"], "geometry", None)
+    known = geometry() if geometry is not None else None
+    return None if known is None else tuple(known.spacing)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Columns:
     """How a source is read, as the flags of `table.Data` say: which column is what (not given: by the usual names), what counts."""

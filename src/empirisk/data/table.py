@@ -164,11 +164,11 @@ class Data:
             self.facts[key] = plain_fields(kind.learn(self.rows("train"), *args))  # type: ignore[attr-defined]
         return kind(**self.facts[key])
 
-    def card(self) -> Card:
-        """What the images are, learned from the training rows."""
+    def card(self, *, measured: bool = False) -> Card:
+        """What the images are, learned from the training rows; `measured` where the target is in mm."""
         table = None if "card" in self.facts else self.prepared().table
         about = {"name": table.name, "source": table.source, "licence": table.licence} if table else {}
-        return self.learn(Card, about, self.size)
+        return self.learn(Card, about, self.size, measured)
 
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in their order where a flag or the form of the data fixes them."""
@@ -185,7 +185,7 @@ class Data:
     def read(self, rows: Rows, i: int) -> np.ndarray:
         """One row's x on the card's grid, in its compact type."""
         with naming(rows[i]):
-            return self.card().fit(rows[i]["x"].read())
+            return self.card().read(rows[i])
 
     def pixels(self, rows: Rows, *, workers: int = 0) -> Pixels:
         """x of these rows, held in memory where it fits."""

@@ -19,15 +19,9 @@ from empirisk.tasks import regression as tasks
 
 @experiment
 def regression(
-    data: Data,
-    *,
-    architecture: Architecture = Architecture(),
-    loss: str = "squared",
-    quantile: float | None = None,
-    mixup: float = 0.0,
-    recipe: Recipe = Recipe(),
-    regularization: Regularization = Regularization(),
-) -> Experiment:
+    data: Data, *, architecture: Architecture = Architecture(), loss: str = "squared", quantile: float | None = None,
+    mixup: float = 0.0, recipe: Recipe = Recipe(), regularization: Regularization = Regularization(),
+) -> Experiment:  # fmt: skip
     """Predict a number from an image by (y - f(x))^2, |y - f(x)| or Huber's loss, or a quantile of it, on the standardised target.
 
     Measured: phantom-diameter rmse 2.259 [1.844, 2.660], 3 seeds of 3 minutes.
@@ -41,13 +35,13 @@ def regression(
     mixup
         alpha of Beta(alpha, alpha), say .2: trains on mixtures of two samples and of their numbers; 0: off.
     """
-    card, kind = data.card(), data.learn(Number)
+    card, kind = data.card(measured=True), data.learn(Number)
     model = models.usual(card.dims) if architecture.model == "auto" else architecture.model
     net = models.build(
         model, channels=card.channels, classes=1, dims=card.dims, size=card.size,
         dropout=regularization.dropout or None, **architecture.options(),
     )  # fmt: skip
-    task = tasks.regression(kind, loss=loss, level=quantile)
+    task = tasks.regression(kind, loss=loss, level=quantile, read=card.read)
     assert task.loss is not None
     solved = isinstance(net, Polynomial)
     if solved:

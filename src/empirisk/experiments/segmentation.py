@@ -23,20 +23,10 @@ CHANGES = "flip,affine,intensity,gamma,noise"
 
 @experiment
 def segmentation(
-    data: Data,
-    *,
-    model: Any = "unet",
-    encoder: str | None = None,
-    width: int | None = None,
-    depth: int | None = None,
-    norm: str | None = None,
-    activation: str | None = None,
-    classes: str | None = None,
-    instances: bool | None = None,
-    memory: float = 0.3,
-    recipe: Recipe = Recipe(),
-    regularization: Regularization = Regularization(),
-) -> Experiment:
+    data: Data, *, model: Any = "unet", encoder: str | None = None, width: int | None = None, depth: int | None = None,
+    norm: str | None = None, activation: str | None = None, classes: str | None = None, instances: bool | None = None,
+    memory: float = 0.3, recipe: Recipe = Recipe(), regularization: Regularization = Regularization(),
+) -> Experiment:  # fmt: skip
     """Mark structures in images and volumes by cross-entropy and soft Dice; things of one class are told apart by a distance map.
 
     Measured: not yet.

@@ -82,6 +82,28 @@ def nonlinearity(activation: str | Activation, *, inplace: bool = True) -> Activ
     return chosen("activation", activation, named | {"relu": partial(nn.ReLU, inplace=inplace)})
 
 
+class InstanceNorm(nn.Module):
+    """gamma (x - mean) / sd + beta, mean and sd those of each channel of each sample. Ulyanov et al. (2016).
+
+    On a CPU it is the batch norm of one sample at a time, which works channels last, where `nn.InstanceNorm2d` copies to and fro:
+    with the convolutions .7 of a U-Net's step.
+    """
+
+    channels_last = True
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, C, *size) as it is."""
+        if x.device.type != "cpu":
+            return F.instance_norm(x, weight=self.weight, bias=self.bias)
+        return torch.cat(
+            [F.batch_norm(one, None, None, self.weight, self.bias, training=True) for one in torch.split(x, 1)]
+        )
+
+
 def normalisation(norm: str | Norm, dims: int) -> Norm:
     """The norm of a name, over samples (batch), 8 groups of channels, all of them (layer), each (instance); or none.
 
@@ -91,7 +113,7 @@ def normalisation(norm: str | Norm, dims: int) -> Norm:
         "batch": nn.BatchNorm2d if dims == 2 else nn.BatchNorm3d,
         "group": lambda channels: nn.GroupNorm(math.gcd(8, channels), channels),
         "layer": lambda channels: nn.GroupNorm(1, channels),
-        "instance": partial(nn.InstanceNorm2d if dims == 2 else nn.InstanceNorm3d, affine=True),
+        "instance": InstanceNorm,
         "none": lambda channels: nn.Identity(),
     }
     return chosen("norm", norm, named)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from empirisk.data.table import Rows
+from empirisk.data.table import Row, Rows
 from empirisk.tasks.features import features
 
 MOST = 20_000
@@ -17,7 +17,9 @@ SMALL = {2: 14, 3: 8}
 """Pixels an axis of the images that `linear` sees, by dimensions."""
 
 STRENGTH = 0.01
-"""lambda of the linear models: mean loss + lambda/2 |w|^2 on standardised inputs, so that the minimiser exists and is one."""
+"""lambda of the logistic models: mean loss + lambda/2 |w|^2 on standardised inputs, so that the minimiser exists and is one."""
+STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
+"""Those that ridge regression chooses from."""
 
 Inputs = dict[str, np.ndarray]
 Predictor = Callable[[np.ndarray], np.ndarray]
@@ -31,18 +33,24 @@ def some(rows: Rows) -> Rows:
     return [rows[i] for i in np.sort(chosen)]
 
 
+def raw(row: Row) -> np.ndarray:
+    """A row's image, or vector, as it is stored."""
+    return np.asarray(row["x"].read())
+
+
 class Measured:
-    """What the baselines see of rows, by baseline, one row a sample: `linear`, and `features` for 2D. Reads each row once.
+    """What the baselines see of rows, by baseline, one row a sample: `linear`, and `features` for 2D. `read`s each row once.
 
     linear: the area mean on 14 x 14 (2D) or 8 x 8 x 8 (3D) pixels, fewer where images are smaller; vectors as they are.
     Shape and range of the values are learned from at most 500 training rows: the commonest shape, axes from 16 to 64; bytes
     range from 0 to 255, other values as seen.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, read: Callable[[Row], np.ndarray] = raw) -> None:
+        self.read = read
         shapes, ends, types = [], [], set()
         for row in rows[:: len(rows) // 500 + 1]:
-            a = row["x"].read()
+            a = read(row)
             shapes.append(a.shape)
             ends += [float(a.min()), float(a.max())]
             types.add(a.dtype)
@@ -61,11 +69,11 @@ class Measured:
 
     def _measure(self, rows: Rows) -> Inputs:
         if not self.size:
-            return {"linear": np.stack([r["x"].read() for r in rows]).astype(np.float64)}
+            return {"linear": np.stack([self.read(r) for r in rows]).astype(np.float64)}
         small = tuple(min(SMALL[len(self.size)], s) for s in self.size)
         out: dict[str, list[np.ndarray]] = {"linear": [], "features": []} if len(self.size) == 2 else {"linear": []}
         for start in range(0, len(rows), 256):
-            images = np.stack([self._image(r["x"].read()) for r in rows[start : start + 256]])  # (n, C, *size)
+            images = np.stack([self._image(self.read(r)) for r in rows[start : start + 256]])  # (n, C, *size)
             out["linear"].append(F.interpolate(torch.from_numpy(images), small, mode="area").flatten(1).numpy())
             if "features" in out:
                 out["features"].append(features(images))
@@ -118,13 +126,22 @@ def labels(x: np.ndarray, y: np.ndarray) -> Predictor:
     return lambda new: np.stack([predict(new)[:, 1] for predict in each], 1)
 
 
-def ridge(x: np.ndarray, y: np.ndarray) -> Predictor:
+def ridge(x: np.ndarray, y: np.ndarray) -> tuple[Predictor, np.ndarray]:
     """Ridge regression: the minimiser of mean (y - w x - b)^2 / 2 + lambda/2 |w|^2 on standardised x.
 
-    x (N, D); y (N,). Returns x -> values (N,) in the unit of y.
+    lambda is that of .01, .1, .. 100 with the least sum of squares of the left-out residuals e_i / (1 - h_i), e the residuals,
+    h the diagonal of the map from y to its fit. Allen (1974), PRESS. x (N, D); y (N,). Returns x -> values (N,) in the unit
+    of y, and the left-out residuals (N,).
     """
-    change = standardised(x)
+    change, mean, n = standardised(x), y.mean(), len(y)
     z = change(x)
-    mean = y.mean()
-    w = np.linalg.solve(z.T @ z / len(z) + STRENGTH * np.eye(z.shape[1]), z.T @ (y - mean) / len(z))
-    return lambda new: change(new) @ w + mean
+    values, axes = np.linalg.eigh(z.T @ z / n)
+    u = z @ axes  # (N, D)
+    found = []
+    for strength in STRENGTHS:
+        shrink = 1 / (values.clip(0) + strength)
+        b = shrink * (u.T @ (y - mean) / n)
+        h = 1 / n + u**2 @ shrink / n
+        found.append(((y - mean - u @ b) / (1 - h).clip(1e-6), axes @ b))
+    residuals, w = min(found, key=lambda one: float(np.square(one[0]).sum()))
+    return lambda new: change(new) @ w + mean, residuals

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from empirisk.data.masks import Masks, Segmented, spacing_of
+from empirisk.data.masks import Masks, Segmented
+from empirisk.data.rows import spacing_of
 from empirisk.data.table import Row, Rows
 from empirisk.figures import Curve, Figure, Tile, chart, number, picture, tiles
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from empirisk.data.table import Rows
+from empirisk.data.table import Row, Rows
 from empirisk.data.targets import Number
 from empirisk.errors import Wrong, near
 from empirisk.estimate import Statistic
@@ -59,16 +59,19 @@ def residual_loss(kind: str, level: float | None = None) -> Loss:
     return loss
 
 
-def regression(number: Number, *, loss: str, level: float | None = None) -> Task:
+def regression(
+    number: Number, *, loss: str, level: float | None = None, read: Callable[[Row], np.ndarray] = baselines.raw
+) -> Task:
     """The task of predicting a number: y standardised by the training rows within, in its own unit without.
 
-    With `level` t the answer is the t-quantile: the number below which a share t of such cases lies.
+    With `level` t the answer is the t-quantile: the number below which a share t of such cases lies. `read` gives the baselines
+    what the model sees of a row, and no more.
     """
     return Task(
         loss=residual_loss(loss, level),
         predict=partial(predict, number),
         score=partial(score, level=level),
-        baseline=partial(baseline, level=level),
+        baseline=partial(baseline, level=level, read=read),
         show=partial(show, number),
     )
 
@@ -91,41 +94,27 @@ def score(rows: Rows, answers: list[float], level: float | None = None) -> dict[
     Of a quantile its own two come first: the mean of its loss, and the share of the targets that lie at or below the answer.
     """
     y, f = truth(rows), np.array(answers, dtype=np.float64)
-    own: dict[str, Statistic] = {}
-    if level is not None:
-        own = {"pinball": numbers.pinball(y, f, level), "coverage": numbers.coverage(y, f)}
-    return own | {
-        "mae": numbers.mae(y, f),
-        "rmse": numbers.rmse(y, f),
-        "r2": numbers.r2(y, f),
-        "spearman": numbers.spearman(y, f),
-    }
+    own = {} if level is None else {"pinball": numbers.pinball(y, f, level), "coverage": numbers.coverage(y, f)}
+    usual = {"mae": numbers.mae, "rmse": numbers.rmse, "r2": numbers.r2, "spearman": numbers.spearman}
+    return {**own, **{name: metric(y, f) for name, metric in usual.items()}}
 
 
-def baseline(rows: Rows, level: float | None = None) -> dict[str, Callable[[Rows], list[float]]]:
+def baseline(
+    rows: Rows, level: float | None = None, read: Callable[[Row], np.ndarray] = baselines.raw
+) -> dict[str, Callable[[Rows], list[float]]]:
     """The mean of the training targets, and ridge regression on small pixels or the vector.
 
-    Of a quantile the quantile of the training targets, and the ridge shifted by that of its residuals on rows left out of it.
+    Of a quantile the quantile of the training targets, and the ridge shifted by that of its left-out residuals.
     """
     rows = baselines.some(rows)
-    y, measured = truth(rows), baselines.Measured(rows)
-    x = measured(rows)["linear"]
-    line = baselines.ridge(x, y)
+    y, measured = truth(rows), baselines.Measured(rows, read)
+    line, residuals = baselines.ridge(measured(rows)["linear"], y)
     constant = float(y.mean() if level is None else np.quantile(y, level))
-    shift = 0.0 if level is None else float(np.quantile(left_out(x, y), level))
+    shift = 0.0 if level is None else float(np.quantile(residuals, level))
     return {
         "mean" if level is None else "quantile": lambda new: [constant] * len(new),
         "linear": lambda new: [float(v) + shift for v in line(measured(new)["linear"])],
     }
-
-
-def left_out(x: np.ndarray, y: np.ndarray, folds: int = 5) -> np.ndarray:
-    """Residuals y - f(x) (N,) of ridge regressions, each row's of one that has not seen its fold."""
-    residuals, fold = np.zeros(len(y)), np.arange(len(y)) % folds
-    for k in np.unique(fold):
-        rest = fold != k
-        residuals[fold == k] = y[fold == k] - baselines.ridge(x[rest], y[rest])(x[fold == k])
-    return residuals
 
 
 def show(number: Number, experiment: Experiment, rows: Rows, answers: list[float]) -> list[Figure]:

@@ -20,8 +20,8 @@ from empirisk.tasks import overlays, priors, things
 
 SMOOTH = 1.0
 "Voxels added above and below in the soft Dice, so that an absent structure has a value."
-BETA = 0.1
-"Where the smooth L1 of the distance turns from a parabola into a line."
+BETA, WEIGHT = 0.1, 6.0
+"Of the distance's smooth L1: where it turns from a parabola into a line, and its weight, as its errors are small numbers."
 SIGMA = 1 / 8
 "Deviation of the Gaussian that weighs a window, a share of its side."
 
@@ -43,8 +43,8 @@ def patch_loss(structures: int, *, distance: bool = False) -> Loss:
 
         D_k = (2 sum_i p_ik g_ik + 1) / (sum_i p_ik + sum_i g_ik + 1),
 
-    p the softmax of the output, g the truth; pixels that are not counted are in no sum. With `distance` also the smooth L1 (beta
-    .1) of one more output and the distance to the edge of its thing. x (n, C, *patch), y as Masks.encode gives it.
+    p the softmax of the output, g the truth; pixels that are not counted are in no sum. With `distance` also 6 times the smooth L1
+    (beta .1) of one more output and the distance to the edge of its thing. x (n, C, *patch), y as Masks.encode gives it.
 
     Milletari et al., 3DV 2016 (Dice); Naylor et al., IEEE TMI 38 (2019) (distance).
     """
@@ -61,7 +61,7 @@ def patch_loss(structures: int, *, distance: bool = False) -> Loss:
         terms = entropy + 1 - soft_dice(logits.softmax(1), truth, counted)
         if distance:
             away = F.smooth_l1_loss(z[:, -1], y[:, 1].to(z.dtype) / 255, reduction="none", beta=BETA) * counted
-            terms = terms + away.flatten(1).sum(1) / n
+            terms = terms + WEIGHT * away.flatten(1).sum(1) / n
         out: Tensor = terms
         return out
 
@@ -141,8 +141,9 @@ def score(masks: Masks, rows: Rows, answers: list[Segmented]) -> dict[str, Stati
     """Dice, HD95, surface Dice and volume error by case; of things told apart also ap and ap50."""
     cases = np.stack([masks.measure(row, answer) for row, answer in zip(rows, answers, strict=True)])  # (N, K, 4)
     out = overlap.statistics(cases, masks.names)
-    maps, sure = [a.instances for a in answers], [a.surety for a in answers]
-    if masks.instances and all(m is not None for m in maps):
-        found = instances.scores([masks.things(r) for r in rows], maps, sure)  # type: ignore[arg-type]
-        out = {k: v for k, v in out.items() if "/" not in k} | found | out
+    found = [(a.instances, a.surety) for a in answers if a.instances is not None and a.surety is not None]
+    if masks.instances and len(found) == len(answers):
+        maps, surety = zip(*found, strict=True)
+        things = instances.scores([masks.things(r) for r in rows], maps, surety)
+        out = {k: v for k, v in out.items() if "/" not in k} | things | out
     return out

@@ -57,6 +57,8 @@ def folded(
         run.folder.write_figures("folds", [figure(first, {"pooled": scores[first]} | single).to_dict()])
     reported(run)
     say.numbers("Pooled", scores)
+    for name, found in others["baseline"].items():
+        say.numbers(name, {metric: Estimate(**number) for metric, number in found.items()})
     leads(say, first, others["difference"])
     return run
 

@@ -34,6 +34,10 @@ def data(say: Say, e: Experiment) -> None:
     grid = "own sizes" if e.data.plan else "x".join(map(str, card.size)) or f"{card.channels} columns"
     channels = f", {card.channels} channels" if card.channels > 1 and card.dims else ""
     understood(say, "Data", loaded.table, len(loaded.rows), f", {grid}{channels}")
+    if card.spacing:
+        mm = " x ".join(f"{v:.3g}" for v in card.spacing)
+        own = ["each by its own mean and deviation"] if card.alone else []
+        say("", [f"a window of {mm} mm voxels about the middle", *own, "the size of a crop tells nothing"], "--size")
     for line in odd_of(e):
         say("Odd", line)
 
