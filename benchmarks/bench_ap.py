@@ -25,10 +25,8 @@ def made(seed: int = 0) -> tuple[list[Marks], list[Marks]]:
         near = corners + rng.normal(0, 0.1, (n, 4)) * np.tile(sides, 2)
         false = rng.uniform(0, 0.8, (100 - n, 2))
         answers = np.concatenate([near, np.concatenate([false, false + rng.uniform(0.05, 0.2, (100 - n, 2))], 1)])
-        labels, score = (
-            np.append(label, rng.integers(0, CLASSES, 100 - n)),
-            np.append(rng.beta(3, 1, n), rng.beta(1, 3, 100 - n)),
-        )
+        labels = np.append(label, rng.integers(0, CLASSES, 100 - n))
+        score = np.append(rng.beta(3, 1, n), rng.beta(1, 3, 100 - n))
         truths.append(Marks(label, corners, np.ones(n), np.ones(n, bool)))
         said.append(Marks(labels, answers, score, score > 0.5))
     return truths, said
@@ -48,17 +46,8 @@ def theirs(truths: list[Marks], said: list[Marks]) -> tuple[np.ndarray, float]:
         for i, m in enumerate(marks, 1):
             boxes = np.concatenate([m.corners[:, :2], m.corners[:, 2:] - m.corners[:, :2]], 1) * 1000
             for k, b, s in zip(m.label.tolist(), boxes.tolist(), m.score.tolist(), strict=True):
-                out.append(
-                    {
-                        "id": len(out) + 1,
-                        "image_id": i,
-                        "category_id": k + 1,
-                        "bbox": b,
-                        "score": s,
-                        "area": b[2] * b[3],
-                        "iscrowd": 0,
-                    }
-                )
+                box = {"bbox": b, "score": s, "area": b[2] * b[3], "iscrowd": 0}
+                out.append({"id": len(out) + 1, "image_id": i, "category_id": k + 1} | box)
         return out
 
     images = [{"id": i + 1, "width": 1000, "height": 1000} for i in range(IMAGES)]

@@ -4,8 +4,21 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from empirisk.data import augment
 from empirisk.data.augment import ALL, AUTO, Augmentation, augmentation
-from empirisk.data.changes import Affine, BiasField, Blur, CutOut, Flip, Gamma, Intensity, Noise, Parameters
+from empirisk.data.changes import (
+    Affine,
+    BiasField,
+    Blur,
+    CutOut,
+    Flip,
+    Gamma,
+    Intensity,
+    Noise,
+    Parameters,
+    Tone,
+    span_of,
+)
 from empirisk.errors import Wrong
 
 SIZES = {2: (20, 28), 3: (10, 12, 16)}
@@ -23,6 +36,10 @@ def made(spec: str, dims: int) -> Augmentation:
     found = augmentation(spec, dims)
     assert found is not None
     return found
+
+
+def applied(tone: Tone, x: Tensor, p: Parameters) -> Tensor:
+    return tone.apply(x.clone(), p, span_of(x))[0]
 
 
 def still(n: int, dims: int, **some: Tensor) -> Parameters:
@@ -47,6 +64,16 @@ def test_a_slice_of_the_parameters_gives_that_slice_of_the_whole(spec: str, dims
     assert not torch.equal(whole, x)
     for part in (slice(0, 3), slice(3, 7), slice(4, 5)):
         assert torch.equal(change.apply(x[part], p[part]), whole[part])
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_each_tone_knows_the_range_that_it_leaves(dims: int):
+    """But for noise, which the range is without."""
+    x = images(5, dims) * 3 - 1
+    for tone in (Intensity(), Gamma(), BiasField(dims), Blur()):
+        found, span = tone.apply(x.clone(), Parameters(tone.draw(seeded(), 5)), span_of(x))
+        assert not torch.equal(found, x)
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(span, span_of(found), strict=True))
 
 
 @pytest.mark.parametrize("spec", ["auto", *ALL])
@@ -78,6 +105,9 @@ def test_flip_is_torch_flip(dims: int):
     found = made("flip", dims).apply(x, p)
     assert torch.allclose(found[0], x[0].flip(-1), atol=1e-5)
     assert torch.allclose(found[1], x[1], atol=1e-5)
+    upside = made("upside", dims).apply(x, Parameters({"upside": torch.tensor([False, True])}))
+    assert torch.allclose(upside[0], x[0], atol=1e-5)
+    assert torch.allclose(upside[1], x[1].flip(-2), atol=1e-5)
 
 
 def test_a_quarter_turn_is_torch_rot90():
@@ -136,6 +166,15 @@ def test_flip_and_affine_are_one_resampling():
     assert torch.allclose(both.apply(x, p), affine.apply(apart, p), atol=1e-4)
 
 
+def test_volumes_that_are_not_turned_are_sampled_alike_an_axis_at_a_time():
+    x = images(4, 3)
+    change = Augmentation(3, (Flip(), Affine(3, degrees=0, shear=0, scale=0.3, shift=0.2)))
+    p = change.draw(seeded(), 4)
+    positions = augment.grid(x, change.matrix(p, x.shape[2:]))
+    at_once = torch.nn.functional.grid_sample(x, positions, padding_mode="border", align_corners=False)
+    assert torch.allclose(change.apply(x, p), at_once, atol=1e-5)
+
+
 @pytest.mark.parametrize("dims", [2, 3])
 def test_a_mask_moves_with_its_image_and_keeps_its_values(dims: int):
     change = made("auto", dims)
@@ -191,7 +230,7 @@ def test_tones_leave_masks_and_boxes():
 def test_intensity_is_its_formula():
     x = images(2, 2)
     p = Parameters({"contrast": torch.tensor([0.8, 1.2]), "brightness": torch.tensor([0.1, -0.05])})
-    found = Intensity().apply(x.clone(), p)
+    found = applied(Intensity(), x, p)
     for i, (c, b) in enumerate([(0.8, 0.1), (1.2, -0.05)]):
         expected = x[i].mean() + c * (x[i] - x[i].mean()) + b * (x[i].max() - x[i].min())
         assert torch.allclose(found[i], expected, atol=1e-6)
@@ -200,7 +239,7 @@ def test_intensity_is_its_formula():
 @pytest.mark.parametrize("scale", [1.0, 3000.0])
 def test_gamma_keeps_the_range_in_any_units(scale: float):
     x = (images(2, 2) - 0.3) * scale
-    found = Gamma().apply(x.clone(), Parameters({"log_gamma": torch.tensor([0.3, -0.3])}))
+    found = applied(Gamma(), x, Parameters({"log_gamma": torch.tensor([0.3, -0.3])}))
     assert torch.allclose(found.amin((1, 2, 3)), x.amin((1, 2, 3)), rtol=1e-5)
     assert torch.allclose(found.amax((1, 2, 3)), x.amax((1, 2, 3)), rtol=1e-5)
     assert found[0].mean() < x[0].mean()
@@ -217,7 +256,7 @@ def test_blur_is_the_gaussian_of_scipy(dims: int):
     from scipy.ndimage import gaussian_filter
 
     x, s = images(3, dims), torch.tensor([0.3, 0.7, 1.0])
-    found = Blur().apply(x.clone(), Parameters({"blur": s}))
+    found = applied(Blur(), x, Parameters({"blur": s}))
     for i in range(3):
         expected = gaussian_filter(x[i].numpy(), float(s[i]), mode="nearest", radius=3, axes=tuple(range(1, 1 + dims)))
         assert torch.allclose(found[i], torch.from_numpy(expected), atol=1e-5)
@@ -229,12 +268,12 @@ def test_a_bias_field_is_one_smooth_gain_about_the_least_value(dims: int):
     p = Parameters({"bias": torch.full((4, 1, *[4] * dims), 0.2)})
     low = x.amin(tuple(range(1, 2 + dims)), keepdim=True)
     assert torch.allclose(
-        BiasField(dims).apply(x.clone(), p), low + (x - low) * torch.tensor(0.2).exp(), rtol=1e-5, atol=1e-4
+        applied(BiasField(dims), x, p), low + (x - low) * torch.tensor(0.2).exp(), rtol=1e-5, atol=1e-4
     )
     drawn = Parameters(BiasField(dims).draw(seeded(), 4))
     ones = torch.ones(4, 2, *[24] * dims)
     ones[(..., *[0] * dims)] = 0  # so that the least is 0
-    gain = BiasField(dims).apply(ones.clone(), drawn).log()
+    gain = applied(BiasField(dims), ones, drawn).log()
     assert torch.equal(gain[:, 0], gain[:, 1])
     step = gain.diff(dim=-1)[(..., *[slice(1, None)] * dims)].abs().amax()
     assert 0 < step < 0.3 * 4 * 3 / 23 * 2  # between two points of the grid it changes evenly
@@ -244,7 +283,7 @@ def test_noise_is_normal_with_its_sigma_and_differs_between_samples():
     x = torch.zeros(4, 1, 64, 64)
     x[:, :, 0, 0] = 1  # the range is 1
     p = Parameters(Noise().draw(seeded(), 4))
-    eps = (Noise().apply(x.clone(), p) - x) / p.values["sigma"].view(4, 1, 1, 1)
+    eps = (applied(Noise(), x, p) - x) / p.values["sigma"].view(4, 1, 1, 1)
     assert eps.std((1, 2, 3)).numpy() == pytest.approx(1, abs=0.05)
     assert eps.mean((1, 2, 3)).abs().max() < 0.07
     assert torch.corrcoef(eps.flatten(1)).fill_diagonal_(0).abs().max() < 0.08
@@ -254,7 +293,7 @@ def test_noise_is_normal_with_its_sigma_and_differs_between_samples():
 def test_cut_out_is_one_box_of_the_mean(dims: int):
     x = images(2, dims)
     half = torch.tensor([[0.26] * dims, [0.0] * dims])
-    found = CutOut(dims).apply(x.clone(), Parameters({"place": torch.zeros(2, dims), "half": half}))
+    found = applied(CutOut(dims), x, Parameters({"place": torch.zeros(2, dims), "half": half}))
     changed = (found != x)[0, 0]
     assert changed.sum() == torch.tensor([s // 4 + s // 4 % 2 for s in SIZES[dims]]).prod()
     assert torch.allclose(found[0, 1][changed], x[0, 1].mean().expand(int(changed.sum())))
@@ -266,7 +305,7 @@ def test_names():
     assert augmentation("auto", 0) is None
     assert made("auto", 3).names == AUTO
     assert made(",".join(ALL), 3).names == ALL
-    assert set(ALL) - set(AUTO) == {"bias", "blur"}
+    assert set(ALL) - set(AUTO) == {"upside", "bias", "blur"}
     assert made(" noise , flip", 2).names == ("flip", "noise")
     for spec, dims, says in [
         ("flop", 2, 'Did you mean "flip"'),

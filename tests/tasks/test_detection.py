@@ -44,8 +44,8 @@ def kind_of(rows, grid) -> Boxes:
 def two(dims: int = 2):
     """A kind, and y of two images: two boxes of two classes, and none."""
     size = (32, 48) if dims == 2 else (16, 32, 48)
-    deep = (0, 8) if dims == 3 else ()
-    first = Box("a", (8, 4, *deep[:1], 24, 16, *deep[1:]))
+    deep = (0, 12) if dims == 3 else ()
+    first = Box("a", (9, 4, *deep[:1], 25, 16, *deep[1:]))
     second = Box("b", (30, 20, *deep[:1], 40, 30, *deep[1:]))
     rows = [{"id": "1", "extent": size, "boxes": (first, second)}, {"id": "2", "extent": size, "boxes": ()}]
     kind = kind_of(rows, size)
@@ -70,15 +70,27 @@ def test_what_the_maps_are_taught(dims):
     h, box, weight = tasks.taught(kind, y, size)
     maps = h.unflatten(2, size)
     assert (h == 1).sum() == 2
-    at = (2, 4) if dims == 2 else (1, 2, 4)  # the middle (16, 10[, 4]) in cells of 4
+    at = (2, 4) if dims == 2 else (1, 2, 4)  # the middle (17, 10[, 6]) in cells of 4: (4.25, 2.5[, 1.5])
     assert maps[0, 0][at] == 1
-    off = [0.1 * side / 4 + 1 / 6 for side in (16, 12)]
-    assert maps[0, 0][(*at[:-1], at[-1] + 1)] == pytest.approx(math.exp(-1 / 2 / off[0] ** 2), rel=1e-4)
-    assert maps[0, 0][(*at[:-2], at[-2] + 1, at[-1])] == pytest.approx(math.exp(-1 / 2 / off[1] ** 2), rel=1e-4)
+    sigma = [tasks.BELL * side / 4 + 1 / 6 for side in (16, 12)]
+    across = math.exp((0.25**2 - 1.25**2) / 2 / sigma[0] ** 2)
+    assert maps[0, 0][(*at[:-1], at[-1] + 1)] == pytest.approx(across, rel=1e-4)
+    assert maps[0, 0][(*at[:-2], at[-2] + 1, at[-1])] == pytest.approx(math.exp(-1 / 2 / sigma[1] ** 2), rel=1e-4)
     assert not h[1].any()
     assert weight.sum(1).tolist() == pytest.approx([2, 0])  # 1 a box
     here = int(np.ravel_multi_index(at, size))
     assert box[0, here].tolist() == pytest.approx((y[0, 0, 1:] / torch.tensor(kind.grid[::-1] * 2)).tolist())
+
+
+def test_cells_that_are_equally_near_to_a_centre_are_taught_the_same():
+    boxes = (Box("a", (8, 4, 24, 16)),)  # the middle is (4, 2.5) in cells of 4
+    kind = kind_of([{"id": "1", "extent": (32, 48), "boxes": boxes}], (32, 48))
+    y = torch.from_numpy(kind.encode({"id": "1", "extent": (32, 48), "boxes": boxes}))[None]
+    h, box, weight = (t.unflatten(i, (8, 12)) for t, i in zip(tasks.taught(kind, y, (8, 12)), (2, 1, 1), strict=True))
+    assert torch.equal(h[0, 0, 2, :4].flip(0), h[0, 0, 2, 4:8])
+    assert h[0, 0, 2, 3] == 1
+    assert torch.equal(weight[0, 2, 3], weight[0, 2, 4])
+    assert torch.equal(box[0, 2, 3], box[0, 2, 4])
 
 
 @pytest.mark.parametrize("dims", [2, 3])

@@ -40,11 +40,15 @@ class Shape(Change, Protocol):
         """Where each position of the result is taken from, (n, dims + 1, dims + 1), lengths in half sides of the image."""
 
 
+Span = tuple[Tensor, Tensor]
+"Least and largest value of each sample, (n, 1, 1, ..): what is drawn as a share of the range means this one."
+
+
 class Tone(Change, Protocol):
     """A change of values."""
 
-    def apply(self, x: Tensor, p: Parameters) -> Tensor:
-        """x (n, C, *size) changed; x itself may be written over."""
+    def apply(self, x: Tensor, p: Parameters, span: Span) -> tuple[Tensor, Span]:
+        """x (n, C, *size) changed, x itself may be written over, and its span, noise left out."""
 
 
 def uniform(generator: Generator, low: float, high: float, *shape: int) -> Tensor:
@@ -54,19 +58,21 @@ def uniform(generator: Generator, low: float, high: float, *shape: int) -> Tenso
 
 @dataclass(frozen=True)
 class Flip:
-    """Left and right change places."""
+    """The two ends of an axis change places, left and right if it is the first."""
 
+    name: str = "flip"
+    axis: int = 0
     chance: float = 0.5
 
     def draw(self, generator: Generator, n: int) -> dict[str, Tensor]:
-        """flip (n,): whether."""
-        return {"flip": torch.rand(n, generator=generator) < self.chance}
+        """By its name (n,): whether."""
+        return {self.name: torch.rand(n, generator=generator) < self.chance}
 
     def matrix(self, p: Parameters, dims: int) -> Tensor:
-        """diag(-1, 1, ..)."""
-        flip = p.values["flip"]
+        """The unit matrix with -1 at the axis."""
+        flip = p.values[self.name]
         whole = torch.eye(dims + 1).repeat(len(flip), 1, 1)
-        whole[:, 0, 0] = 1 - 2 * flip.float()
+        whole[:, self.axis, self.axis] = 1 - 2 * flip.float()
         return whole
 
 
@@ -124,11 +130,11 @@ class Intensity:
             "brightness": uniform(generator, -self.brightness, self.brightness, n),
         }
 
-    def apply(self, x: Tensor, p: Parameters) -> Tensor:
+    def apply(self, x: Tensor, p: Parameters, span: Span) -> tuple[Tensor, Span]:
         """x (n, C, *size) changed."""
-        c, low, high = _like(x, p, "contrast"), *_range(x)
+        c, (low, high) = _like(x, p, "contrast"), span
         offset = x.flatten(1).mean(1).view_as(c) * (1 - c) + _like(x, p, "brightness") * (high - low)
-        return x.mul_(c).add_(offset)
+        return x.mul_(c).add_(offset), (low * c + offset, high * c + offset)
 
 
 @dataclass(frozen=True)
@@ -142,15 +148,11 @@ class Gamma:
         """log_gamma (n,)."""
         return {"log_gamma": uniform(generator, -self.gamma, self.gamma, n)}
 
-    def apply(self, x: Tensor, p: Parameters) -> Tensor:
-        """x (n, C, *size) changed."""
-        low, high = _range(x)
-        width = (high - low).clamp_min(1e-12)
-        part = x.sub_(low).mul_(1 / width).clamp_min_(0)
-        power = (
-            part.log_().mul_(_like(x, p, "log_gamma").exp()).exp_()
-        )  # x^g = exp(g log x), several times as fast as pow
-        return power.mul_(width).add_(low)
+    def apply(self, x: Tensor, p: Parameters, span: Span) -> tuple[Tensor, Span]:
+        """x (n, C, *size) changed; w (x / w)^g = exp(g log x + (1 - g) log w), several times as fast as a power."""
+        (low, high), g = span, _like(x, p, "log_gamma").exp()
+        log_width = (high - low).clamp_min(1e-12).log()
+        return x.sub_(low).clamp_min_(0).log_().mul_(g).add_((1 - g) * log_width).exp_().add_(low), span
 
 
 @dataclass(frozen=True)
@@ -168,12 +170,12 @@ class BiasField:
         sigma = uniform(generator, 0, self.bias, n, *[1] * (self.dims + 1))
         return {"bias": sigma * torch.randn((n, 1, *[self.points] * self.dims), generator=generator)}
 
-    def apply(self, x: Tensor, p: Parameters) -> Tensor:
+    def apply(self, x: Tensor, p: Parameters, span: Span) -> tuple[Tensor, Span]:
         """x (n, C, *size) changed."""
         mode = "bilinear" if self.dims == 2 else "trilinear"
         field = F.interpolate(p.values["bias"].to(x), size=x.shape[2:], mode=mode, align_corners=True)
-        low, _ = _range(x)
-        return x.sub_(low).mul_(field.exp_()).add_(low)
+        x = x.sub_(span[0]).mul_(field.exp_()).add_(span[0])
+        return x, span_of(x)
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ class Blur:
         """blur (n,): s in pixels."""
         return {"blur": uniform(generator, 0, self.blur, n)}
 
-    def apply(self, x: Tensor, p: Parameters) -> Tensor:
+    def apply(self, x: Tensor, p: Parameters, span: Span) -> tuple[Tensor, Span]:
         """x (n, C, *size) changed; beyond its border an image goes on with its outermost values."""
         reach = math.ceil(3 * self.blur)
         far = torch.arange(1, reach + 1, device=x.device)
@@ -202,7 +204,7 @@ class Blur:
             x = share[:, 0] * x
             for k in range(1, reach + 1):
                 x = x.addcmul_(share[:, k], place[reach - k] + place[reach + k])
-        return x
+        return x, span_of(x)
 
 
 @dataclass(frozen=True)
@@ -218,13 +220,12 @@ class Noise:
             "offset": torch.randint(ROW, (n,), generator=generator),
         }
 
-    def apply(self, x: Tensor, p: Parameters) -> Tensor:
+    def apply(self, x: Tensor, p: Parameters, span: Span) -> tuple[Tensor, Span]:
         """x (n, C, *size) changed."""
-        low, high = _range(x)
         length, offset = x[0].numel(), p.values["offset"].to(x.device)
         stretches = _normal(length, x.device).as_strided((ROW, length), (1, 1))  # [i, j]: number i + j of the row
-        eps = stretches.index_select(0, offset).view(x.shape)
-        return eps.to(x.dtype).mul_(_like(x, p, "sigma") * (high - low)).add_(x)
+        eps = stretches.index_select(0, offset).view(x.shape).to(x.dtype)
+        return x.addcmul_(eps, _like(x, p, "sigma") * (span[1] - span[0])), span
 
 
 @dataclass(frozen=True)
@@ -244,15 +245,15 @@ class CutOut:
             "half": uniform(generator, 0.1, self.largest, n, self.dims) * cut,
         }
 
-    def apply(self, x: Tensor, p: Parameters) -> Tensor:
+    def apply(self, x: Tensor, p: Parameters, span: Span) -> tuple[Tensor, Span]:
         """x (n, C, *size) changed."""
         place, half = p.values["place"].to(x.device), p.values["half"].to(x.device)
-        inside = torch.tensor(True, device=x.device)
+        inside = torch.ones((), dtype=x.dtype, device=x.device)
         for axis in range(self.dims):
             near = (centres(x.shape[2 + axis], x.device) - place[:, axis, None]).abs() < half[:, axis, None]  # (n, L)
-            inside = inside & near.view(len(x), 1, *[-1 if k == axis else 1 for k in range(self.dims)])
+            inside = inside * near.to(x).view(len(x), 1, *[-1 if k == axis else 1 for k in range(self.dims)])
         mean = x.flatten(2).mean(2).view(*x.shape[:2], *[1] * self.dims)
-        return torch.where(inside, mean, x, out=x)
+        return x.lerp_(mean, inside), span
 
 
 @lru_cache(8)
@@ -269,8 +270,8 @@ def _like(x: Tensor, p: Parameters, name: str) -> Tensor:
     return p.values[name].to(x).view(-1, *[1] * (x.ndim - 1))
 
 
-def _range(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Least and largest value of each sample, (n, 1, 1, ..)."""
+def span_of(x: Tensor) -> Span:
+    """The span of x (n, C, *size)."""
     low, high = x.flatten(1).amin(1), x.flatten(1).amax(1)  # several times as fast as aminmax
     return low.view(-1, *[1] * (x.ndim - 1)), high.view(-1, *[1] * (x.ndim - 1))
 

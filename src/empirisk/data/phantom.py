@@ -186,8 +186,8 @@ class _Drawing:
         linear = self.bias[low:high, :-1] @ self.grid.T * (2 / FIELD)
         square = self.bias[low:high, -1:] * ((self.grid * (2 / FIELD)) ** 2).mean(1)
         image *= 1 + linear + square
-        seeds = [np.random.default_rng(s) for s in self.noise[low:high]]
-        image += NOISE * np.stack([rng.standard_normal(len(self.grid), np.float32) for rng in seeds])
+        for one, seed in zip(image, self.noise[low:high], strict=True):
+            one += NOISE * np.random.default_rng(seed).standard_normal(len(self.grid), np.float32)
         grey: np.ndarray = np.clip(image * 255, 0, 255).astype(np.uint8)
         filled = lesion >= np.minimum(0.5, lesion.max(1, keepdims=True))
         return grey.reshape(n, 1, *size), filled.astype(np.uint8).reshape(n, *size)

@@ -164,7 +164,8 @@ def end_epoch(run: Run, evaluate: Evaluate, epoch: int) -> None:
     for seat in run.seats:
         seat.totals, seat.counts = [], []
     started = time.monotonic()
-    row |= evaluate(run.judged().eval())
+    with run.autocast():
+        row |= evaluate(run.judged().eval())
     if run.scaler.is_enabled():
         row["skipped"] = sum(seat.skipped for seat in run.seats)
     row |= {
@@ -224,7 +225,8 @@ def steps_within(
     torch.set_num_threads(threads)
     for _ in range(2):  # the first may read the images
         before = time.monotonic()
-        evaluate(trial.judged().eval())
+        with trial.autocast():
+            evaluate(trial.judged().eval())
         judging = time.monotonic() - before
         if runtime.agree(time.monotonic() - start) > 0.07 * seconds:
             break

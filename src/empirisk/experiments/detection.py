@@ -20,8 +20,8 @@ from empirisk.tasks import detection as tasks
 
 WIDTH = {2: 32, 3: 16}
 "Of the encoder for `--model auto`, by the number of dimensions: about 3 million parameters."
-CHANGES = "flip,affine,intensity,gamma,noise"
-"What `--augment auto` stands for: a cut-out would hide things that y still has."
+CHANGES = {False: "flip,affine,intensity,gamma,noise", True: "flip,upside,affine,intensity,gamma,noise"}
+"What `--augment auto` stands for, by whether the images are in colour: those of cells, tissue and skin have no up. A cut-out would hide things that y still has."
 
 
 @experiment
@@ -53,7 +53,8 @@ def detection(
     model.threshold = torch.full((len(kind.names),), 0.5)
     task = tasks.detection(kind)
     assert task.loss is not None
-    change = upright(augmentation(CHANGES if regularization.augment == "auto" else regularization.augment, card.dims))
+    asked = CHANGES[card.channels == 3] if regularization.augment == "auto" else regularization.augment
+    change = upright(augmentation(asked, card.dims))
     return Experiment(
         data.as_pairs(kind, change=change, along=kind.move),
         model,

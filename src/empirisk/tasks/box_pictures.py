@@ -1,6 +1,6 @@
 """The report's pictures of boxes: precision-recall and FROC a class, counts, and the images with most errors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ SIDE = 192
 """Pixels of a picture."""
 FOUND, MISSED, RIGHT, ALARM = (0.0, 0.62, 0.45), (0.84, 0.37, 0.0), (0.0, 0.45, 0.7), (0.9, 0.62, 0.0)
 """Colours of boxes (Okabe-Ito): of the truth found and missed, of the answer right and wrong."""
+Drawn = Sequence[tuple[int, str, metrics.Ranked]]
+"""Classes with a curve: number, name, answers."""
 
 
 def detection(experiment: Experiment, rows: Rows, answers: list[Marks], kind: Boxes) -> list[Figure]:
@@ -65,44 +67,37 @@ def judged(truth: Marks, answer: Marks) -> Judged:
     return Judged(truth, said, right, (over >= 0.5).any(1))
 
 
-def _precision_recall(drawn: Sequence[tuple[int, str, metrics.Ranked]], said: str) -> Figure:
-    lines, table = list[Curve](), list[tuple[object, ...]]()
-    for _, name, c in drawn:
-        recall, precision = (_thinned(v) for v in metrics.precision_recall(c, 1))
-        lines.append(Curve(name if len(drawn) > 1 else "", recall, precision))
-        table += list(zip([name] * len(recall), recall, precision, strict=True))
+def _precision_recall(drawn: Drawn, said: str) -> Figure:
+    lines, table = _curves(drawn, lambda c: metrics.precision_recall(c, 1))
     text = f"Each point is a score from which on boxes count; right is an overlap of .5 with a true box of the class. The upper right corner is perfect.{said}"
-    svg = chart(
-        lines,
-        label=text,
-        x="recall (share of true boxes found)",
-        y="precision",
-        x_range=(0, 1),
-        y_range=(0, 1),
-        square=True,
-    )
-    return Figure("precision-recall", "Precision and recall", svg, text, "pictures", ("class", "recall", "precision"), tuple(table))  # fmt: skip
+    x, y = "recall (share of true boxes found)", "precision"
+    svg = chart(lines, label=text, x=x, y=y, x_range=(0, 1), y_range=(0, 1), square=True)
+    return Figure("precision-recall", "Precision and recall", svg, text, "pictures", ("class", "recall", y), table)
 
 
-def _froc(drawn: Sequence[tuple[int, str, metrics.Ranked]], said: str) -> Figure:
-    lines, table = list[Curve](), list[tuple[object, ...]]()
-    for _, name, c in drawn:
+def _froc(drawn: Drawn, said: str) -> Figure:
+    def up_to(c: metrics.Ranked) -> tuple[np.ndarray, np.ndarray]:
         alarms, found = metrics.froc_curve(c)
-        alarms, found = (_thinned(v[alarms <= ALARMS]) for v in (alarms, found))
-        lines.append(Curve(name if len(drawn) > 1 else "", alarms, found))
-        table += list(zip([name] * len(alarms), alarms, found, strict=True))
+        return alarms[alarms <= ALARMS], found[alarms <= ALARMS]
+
+    lines, table = _curves(drawn, up_to)
     most = max((float(np.max(line.x)) for line in lines), default=0.0)
     text = f"How many of the things are found (overlap {number(LOOSE, 1)}) for how many false alarms. The upper left corner is perfect.{said}"
-    svg = chart(
-        lines,
-        label=text,
-        x="false alarms an image",
-        y="sensitivity",
-        x_range=(0, max(most, 1)),
-        y_range=(0, 1),
-        square=True,
-    )
-    return Figure("froc", "FROC curve", svg, text, "pictures", ("class", "false alarms an image", "sensitivity"), tuple(table))  # fmt: skip
+    x, y = "false alarms an image", "sensitivity"
+    svg = chart(lines, label=text, x=x, y=y, x_range=(0, max(most, 1)), y_range=(0, 1), square=True)
+    return Figure("froc", "FROC curve", svg, text, "pictures", ("class", x, y), table)
+
+
+def _curves(
+    drawn: Drawn, of: Callable[[metrics.Ranked], tuple[np.ndarray, np.ndarray]]
+) -> tuple[list[Curve], tuple[tuple[object, ...], ...]]:
+    """A curve a class, and the numbers behind them."""
+    lines, table = list[Curve](), list[tuple[object, ...]]()
+    for _, name, c in drawn:
+        x, y = (_thinned(v) for v in of(c))
+        lines.append(Curve(name if len(drawn) > 1 else "", x, y))
+        table += list(zip([name] * len(x), x, y, strict=True))
+    return lines, tuple(table)
 
 
 def _thinned(values: np.ndarray) -> np.ndarray:
@@ -111,9 +106,7 @@ def _thinned(values: np.ndarray) -> np.ndarray:
     return np.asarray(values[np.linspace(0, len(values) - 1, POINTS).round().astype(int)])
 
 
-def _counts(
-    drawn: Sequence[tuple[int, str, metrics.Ranked]], true: np.ndarray, said: np.ndarray, checked: Sequence[Judged]
-) -> Figure:
+def _counts(drawn: Drawn, true: np.ndarray, said: np.ndarray, checked: Sequence[Judged]) -> Figure:
     """Counts of the answer over those of the truth, an image and class; true and said (N, K)."""
     lines, table, words = list[Curve](), list[tuple[object, ...]](), list[str]()
     for k, name, _ in drawn:

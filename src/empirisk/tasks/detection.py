@@ -64,19 +64,20 @@ def loss(kind: Boxes, model: nn.Module, batch: Batch) -> Tensor:
 def taught(kind: Boxes, y: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
     """What maps of `size` should say to y: bells h (n, K, S), the box of each cell (n, S, 2 dims) in shares, its weight (n, S).
 
-    A bell is exp(-1/2 sum_a ((cell_a - centre_a) / sigma_a)^2), sigma_a = BELL side_a + 1/6 cell, 1 at the cell of the centre.
+    A bell is exp(-1/2 sum_a ((cell_a - centre_a) / sigma_a)^2), sigma_a = BELL side_a + 1/6 cell, over its value at the nearest
+    cell: 1 there, and nearly so in another cell that is nearly as near.
     """
     n, k, d = *y.shape[:2], kind.dims
     cells = torch.tensor(tuple(size)[::-1]).to(y)  # (dims,), x first
     box = y[..., 1:] / torch.tensor(kind.grid[::-1] * 2).to(y)  # (n, k, 2 dims)
     low, high = (box * cells.repeat(2)).chunk(2, -1)
-    centre = torch.minimum(((low + high) / 2).floor().clamp(min=0), cells - 1)  # (n, k, dims)
-    sigma = BELL * (high - low) + 1 / 6
+    centre, sigma = (low + high) / 2, BELL * (high - low) + 1 / 6  # (n, k, dims)
     bell = (y[..., :1] >= 0).to(y)  # (n, k, 1)
     for axis, length in enumerate(size):
         a = d - 1 - axis
-        off = (torch.arange(length, device=y.device) - centre[..., a, None]) / sigma[..., a, None]  # (n, k, length)
-        bell = (bell[..., None] * torch.exp(-(off**2) / 2)[:, :, None]).flatten(2)  # (n, k, cells so far)
+        off = (torch.arange(length).to(y) + 0.5 - centre[..., a, None]) / sigma[..., a, None]  # (n, k, length)
+        along = torch.exp((off.square().amin(-1, keepdim=True) - off.square()) / 2)
+        bell = (bell[..., None] * along[:, :, None]).flatten(2)  # (n, k, cells so far)
     label = y[..., :1].long().clamp(min=0).expand_as(bell)
     h = torch.zeros(n, len(kind.names), bell.shape[2]).to(y).scatter_reduce(1, label, bell, "amax")
     best, owner = bell.max(1)  # (n, S)

@@ -162,10 +162,10 @@ class Training:
         )  # fmt: skip
 
     def evaluate(self, model: torch.nn.Module) -> dict[str, float]:
-        """Risk on an even sample of the training rows and on validation, and the task's scores on validation."""
+        """Risk on an even sample of as many training rows as validation has, and there, and the task's scores there."""
         e, row = self.e, dict[str, float]()
         if e.task.loss:
-            most = min(512, max(len(self.val_rows), 128))
+            most = min(512, len(self.val_rows))
             row["train"] = erm.risk(model, e.data.batches("train", 256, self.device, most), e.task.loss)
             row["val"] = erm.risk(model, e.data.batches("val", 256, self.device), e.task.loss)
         if e.task.live and len(self.val_rows) <= LIVE:
