@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE = 1
 
-.PHONY: setup lint test docs pictures demo results soak bench clean
+.PHONY: setup lint test docs pictures demo gallery results soak bench clean
 
 setup: .venv/ready
 
@@ -33,7 +33,6 @@ demo: .venv/ready
 	@echo
 	@echo "Open runs/demo/report.html"
 
-.PHONY: gallery
 gallery: setup
 	$(BIN)/python benchmarks/gallery.py
 

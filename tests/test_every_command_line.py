@@ -70,8 +70,8 @@ def test_two_processes_take_the_steps_of_one(spread, tmp_path):
     assert two.read()["steps"] == one.read()["steps"]
     if not one.read()["steps"]:  # a closed form
         assert two.weights.read_bytes() == one.weights.read_bytes()
-    for a, b in zip(one.read_history()[:1], two.read_history()[:1], strict=True):  # rounding grows with every step
-        np.testing.assert_allclose(b["train"], a["train"], rtol=0.02)
+    for a, b in zip(one.read_history()[:1], two.read_history()[:1], strict=True):  # bf16 rounding grows with every step
+        np.testing.assert_allclose(b["train"], a["train"], rtol=0.05)
 
 
 @pytest.mark.browser

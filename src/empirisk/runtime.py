@@ -1,7 +1,6 @@
 """Device, processes, precision, generators, signals: the only place that knows torch.distributed."""
 
 import contextlib
-import ctypes
 import functools
 import os
 import platform
@@ -77,15 +76,6 @@ def placed(model: nn.Module, device: torch.device) -> nn.Module:
     return model
 
 
-def keep_memory() -> None:
-    """What is freed stays with the process, where the C library can be told so: else each large tensor of each step is mapped anew
-    and its pages are zeroed again, 8 % of a U-Net's step."""
-    library: Any = ctypes.CDLL(None) if platform.system() == "Linux" else None
-    if hasattr(library, "mallopt"):
-        for parameter, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**26)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
-            library.mallopt(parameter, value)
-
-
 def threads_of(processes: int = 1) -> int:
     """Half the cores, shared by the processes: a thread on every core waits for the one that something else delays."""
     return max(1, (os.cpu_count() or 1) // 2 // processes)
@@ -105,8 +95,6 @@ def together(device: str = "auto") -> Iterator[torch.device]:
     """Join the processes that torchrun started, if it did; each takes its share of the threads by a fixed rule."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = device_named(device)
-    if chosen.type == "cpu":
-        keep_memory()
     started = size > 1 and not dist.is_initialized()
     threads = torch.get_num_threads()
     if "OMP_NUM_THREADS" not in os.environ:
