@@ -73,8 +73,11 @@ def learned(data: Data) -> Boxes:
 
 
 def upright(change: Augmentation | None) -> Augmentation | None:
-    """Without turns and shear, which would make the box around a round thing larger than the thing; with more of scale."""
+    """Without turns and shear, which would make the box around a round thing larger than the thing; with more of scale and shift."""
     if change is None:
         return None
-    shapes = (dc.replace(s, degrees=0.0, shear=0.0, scale=0.25) if isinstance(s, Affine) else s for s in change.shapes)
+    shapes = (
+        dc.replace(s, degrees=0.0, shear=0.0, scale=0.5, shift=0.15) if isinstance(s, Affine) else s
+        for s in change.shapes
+    )
     return dc.replace(change, shapes=tuple(shapes))
