@@ -29,7 +29,7 @@ def segmentation(
 ) -> Experiment:  # fmt: skip
     """Mark structures in images and volumes by cross-entropy and soft Dice; things of one class are told apart by a distance map.
 
-    Measured: not yet.
+    Measured: hippocampus dice .878 [.867, .890], one seed, 15 minutes.
 
     Parameters
     ----------
