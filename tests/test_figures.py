@@ -132,6 +132,13 @@ def test_any_image_becomes_a_thumbnail_of_its_own_shape(shape, kind):
     assert drawn(uri).size == (60, 40)
 
 
+def test_numbers_of_a_small_range_fill_the_range_of_greys():
+    ramp = np.linspace(-0.01, 0.01, 1024, dtype=np.float32).reshape(1, 32, 32)
+    seen = np.asarray(drawn(figures.picture(ramp, side=32)))
+    assert seen.min() < 5
+    assert seen.max() > 250
+
+
 def test_of_a_volume_the_middle_slice_is_shown():
     volume = np.zeros((1, 5, 8, 8), np.uint8)
     volume[:, 2] = 255

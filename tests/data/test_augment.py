@@ -1,3 +1,4 @@
+import re
 import time
 
 import pytest
@@ -20,6 +21,8 @@ from empirisk.data.changes import (
     span_of,
 )
 from empirisk.errors import Wrong
+from empirisk.recipe import Regularization
+from empirisk.verbs.command import notes
 
 SIZES = {2: (20, 28), 3: (10, 12, 16)}
 
@@ -327,3 +330,7 @@ def test_a_batch_of_small_images_is_quick():
         change.apply(x, p)
         seconds.append(time.process_time() - start)
     assert min(seconds) < 0.02  # seconds of the processor, about 2 ms
+
+
+def test_the_flags_help_names_every_change() -> None:
+    assert {"auto", "none", *ALL} <= set(re.findall(r"\w+", notes(Regularization)["augment"]))

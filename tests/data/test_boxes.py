@@ -36,6 +36,11 @@ def test_learned_from_training_rows_and_through_json():
         "red",
         "white",
     )  # names of something else
+    assert Boxes.learn(ROWS, "", ("white", "red"), ("red", "white", "blue")).names == ("red", "white", "blue")
+    with pytest.raises(Wrong, match="boxes are labelled white, which --classes does not name") as caught:
+        Boxes.learn(ROWS, "", ("white", "red"), ("red", "blue"))
+    assert caught.value.where == "named are red, blue"
+    assert caught.value.remedy.endswith("--classes red,white")
     assert Boxes.learn(ROWS, "YOLO folder").form == "yolo"
     assert Boxes.learn(ROWS).form == "coco"
     assert Boxes.learn([r | {"extent": (480, 640)} for r in ROWS]).side == 320

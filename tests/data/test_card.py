@@ -189,6 +189,12 @@ def test_a_new_image_smaller_than_the_window_goes_on_and_one_without_mm_is_taken
         card.read({"id": "flat", "x": Stored(grey(9, 9)[None], 0)})
 
 
+def test_a_new_image_of_voxels_longer_than_the_window_gives_the_one_in_its_middle():
+    card = Card.learn(crops(*[Crop(RNG.normal(0, 1, (1, 9, 9, 9)), 1, 1, 1) for _ in range(3)]), measured=True)
+    slabs = np.broadcast_to(np.arange(3.0)[:, None, None], (1, 3, 9, 9))
+    assert card.read(crops(Crop(slabs, 40, 1, 1))[0]) == pytest.approx(np.ones((1, 9, 9, 9)), abs=1e-6)
+
+
 def test_images_of_unlike_units_are_read_in_their_own():
     some = [RNG.normal(0, 1, (1, 8, 8, 8)) for _ in range(6)]
     rows = crops(*[Crop(3 + 10.0**k * x, 1, 1, 1) for k, x in enumerate(some)])

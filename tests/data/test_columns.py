@@ -97,6 +97,10 @@ def test_classes_and_renaming_speak_of_the_boxes_where_there_is_no_label(folder:
     with pytest.raises(Wrong, match='label "b" is not among a, bb') as caught:
         told(folder, "image,boxes,z", lines, Columns(classes="a,bb"))
     assert "told.csv: row 3, img/P01.png" in str(caught.value)
+    alone = [line.replace('""b""', '""a""') for line in lines]
+    assert told(folder, "image,boxes,z", alone, Columns(classes="a")).classes == ("a",)
+    with pytest.raises(Wrong, match="--classes a,b,a names a class twice"):
+        told(folder, "image,boxes,z", lines, Columns(classes="a,b,a"))
     both = told(folder, "image,boxes,label", lines, Columns(classes="y,x"))
     assert both.classes == ("y", "x")
     assert [r["boxes"][0].label for r in both.rows] == ["a", "b", "a", "b"]

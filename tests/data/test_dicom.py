@@ -94,6 +94,20 @@ def test_a_series_is_put_in_the_order_of_its_positions(tmp_path: Path):
     assert place.matrix @ (2, 0, 0, 1) == pytest.approx((3, 5, 12, 1))  # LPS (-3, -5, 7 + 5) as RAS
 
 
+def test_the_folder_of_a_series_is_read_as_one_volume(tmp_path: Path):
+    voxels = volume(4)
+    series(tmp_path / "s", voxels)
+    (tmp_path / "s" / "notes.txt").write_text("no object")
+    array, place = readers.read(tmp_path / "s")
+    assert np.array_equal(array, voxels[None].astype(np.float32) - 10)
+    assert place == File(str(tmp_path / "s")).geometry()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(Wrong, match="is a folder, not a file") as caught:
+        readers.read(tmp_path / "empty")
+    assert caught.value.code == 2
+    assert File(str(tmp_path / "empty")).geometry() is None
+
+
 def test_monochrome1_is_turned_round_and_rescaled(tmp_path: Path):
     grey = np.array([[0, 10], [200, 4095]], np.uint16)
     path = dicom(

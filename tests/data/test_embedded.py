@@ -62,6 +62,15 @@ def test_breast_cancer_records():
     assert not table.split_given
 
 
+def test_new_rows_are_of_the_same_generator_and_none_is_an_old_one():
+    name = "phantom:images=6,size=16,cnr=3"
+    old, new = embedded.table(name).rows, embedded.fresh(name, 9)
+    assert len(new) == 9
+    assert {r["contrast"] for r in new} == {r["contrast"] for r in old} == {"0.075"}
+    assert not {r["diameter"] for r in new} & {r["diameter"] for r in old}
+    assert embedded.fresh("breast-cancer") == []
+
+
 @pytest.mark.parametrize(
     "name", ["curve:train=1", "curve:noise=nan", "curve:noise=-1", "curve:seed=-1", "breast-cancer:seed=1", "curve:"]
 )

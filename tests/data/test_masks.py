@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from empirisk.data.masks import Masks, Segmented, middles
+from empirisk.data.masks import Masks, Segmented, middles, stem_of
 from empirisk.data.readers import File, Stored
 from empirisk.data.rows import Box
 from empirisk.data.table import plain_fields
@@ -128,6 +128,19 @@ def test_a_mask_goes_back_in_the_form_and_geometry_of_its_image(tmp_path):
     assert cells["prediction"] == "images-x.png"
     assert cells["cut"] == "foreground"
     assert np.asarray(Image.open(tmp_path / "p" / "images-x.png"))[0, 0] == 300
+
+
+def test_masks_of_two_images_of_one_name_are_two_files(tmp_path):
+    masks, x = Masks(("a",), (1,)), Stored(np.zeros((1, 1, 2, 2), np.uint8), 0)
+    for k, folder in enumerate(("/x", "/y", "..", "../..")):
+        ids = [f"{folder}/new/1.png", f"{folder}/new/1.png"]
+        files = {
+            masks.write({"id": i, "x": x}, Segmented(np.full((2, 2), k % 2, np.uint8)), tmp_path)["prediction"]
+            for i in ids
+        }
+        assert len(files) == 1  # the same image, the same file
+    assert len(list(tmp_path.glob("new-1-*.png"))) == 4
+    assert stem_of("new/1.png") == "new-1"
 
 
 def test_how_well_it_fits_is_read_back_from_the_table(tmp_path):

@@ -54,6 +54,12 @@ def test_long_voxels_are_halved_later():
     assert len(strides_of((16, 16), (1, 1))) == 3
 
 
+@pytest.mark.parametrize("memory", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_memory_that_is_none_is_refused(memory):
+    with pytest.raises(Wrong, match="--memory is"):
+        learned(rows(Volume((32, 32, 32))), memory)
+
+
 def test_patch_and_batch_fit_into_the_memory():
     some = rows(*[Volume((48, 48, 48), seed=i) for i in range(3)])
     for memory in (0.05, 0.2, 1.0):

@@ -61,6 +61,15 @@ def test_a_row_without_its_class(row: dict, message: str):
     assert caught.value.code == 2
 
 
+def test_more_classes_than_a_report_can_show_are_refused():
+    rows = [{"id": str(k), "label": f"c{k}"} for k in range(1001)]
+    assert len(Classes.learn(rows[:1000]).names) == 1000
+    with pytest.raises(Wrong, match=r"1,001 classes are more than 1,000\n  c0, c1, c10 and 998 more") as caught:
+        Classes.learn(rows)
+    assert caught.value.code == 2
+    assert "--label" in caught.value.remedy
+
+
 def test_nothing_to_learn():
     with pytest.raises(Wrong, match="no training row has a label"):
         Classes.learn([{"id": "1"}])

@@ -188,6 +188,15 @@ def test_the_same_command_again_finds_it_finished_and_another_gives_the_same_byt
     assert (folder / "config/weights.safetensors").read_bytes() == (folder / "both/weights.safetensors").read_bytes()
 
 
+def test_its_first_layer_moved_nowhere_and_is_not_drawn(tiny, tmp_path):
+    for seed in ("0", "1"):
+        words = (tiny / "spots.npz", "--model", "lenet", "--size", 16, "--epochs", 1, "--seed", seed)
+        trained("train", "classification", *words, "--out", tmp_path / seed)
+        assert (tmp_path / seed / "figures" / "filters.json").exists()
+    trained("train", "ensemble", tmp_path / "0", tmp_path / "1", "--out", tmp_path / "both")
+    assert not (tmp_path / "both" / "figures" / "filters.json").exists()
+
+
 def test_a_vote_is_a_verdict(folder):
     e = er.load(folder / "both").experiment()
     vote = e.task.predict(e.model.eval(), e.data.x(e.data.rows("val")))[0]

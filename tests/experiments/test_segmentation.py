@@ -11,6 +11,7 @@ from PIL import Image
 
 import empirisk as er
 from empirisk.folder import RunFolder
+from empirisk.folder import tensors as codec
 from empirisk.verbs.run import answer, load
 
 
@@ -136,6 +137,24 @@ def test_class_folders_are_told_what_they_are_good_for(cli, tiny):
     assert code == 2
     assert "no training row has a mask" in err
     assert "empirisk train classification DATA" in err
+
+
+def test_it_begins_at_given_weights_and_moves_the_last_layer_alone(cli, tmp_path):
+    data, file = "phantom:images=24,size=16", tmp_path / "w.safetensors"
+    first = er.segmentation(data, width=4).model
+    file.write_bytes(b"".join(codec.dump(first.net.state_dict())))
+    e = er.segmentation(data, width=4, seed=1, weights=str(file), freeze=True)
+    assert e.begin is not None
+    e.begin(e.model)
+    for (name, theirs), mine in zip(first.net.state_dict().items(), e.model.net.state_dict().values(), strict=True):
+        assert np.array_equal(mine, theirs), name
+    assert {k for k, p in e.model.named_parameters() if p.requires_grad} == {"net.head.weight", "net.head.bias"}
+    assert er.segmentation(data, width=4).begin is None
+    code, _, err = cli("train", "segmentation", data, "--width", 8, "--weights", file, "--out", tmp_path / "r")
+    assert code == 2
+    assert "holds the weights of another architecture" in err
+    assert "encoder.levels.0.conv1.weight: [4, 1, 3, 3], not [8, 1, 3, 3]" in err
+    assert "--width, --depth" in err
 
 
 def test_over_another_encoder_it_takes_a_step(tmp_path):

@@ -1,4 +1,4 @@
-"""F083: a table of 10,000 classes, most with one case, is read, split and shown in bounded time and words."""
+"""F083: a table of 10,000 classes, most with one case, is read, split and shown in bounded time and words; to learn it is refused."""
 
 import time
 from pathlib import Path
@@ -19,6 +19,11 @@ def test_ten_thousand_classes(tmp_path: Path, monkeypatch, cli):
     assert len(out) < 20_000
     assert "more classes" in out
     assert "empirisk train classification many.csv" in out
+    code, _, err = cli("train", "classification", "many.csv", "--out", "run")
+    assert code == 2
+    assert "classes are more than 1,000" in err
+    assert "--label" in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_class_without_a_case_and_with_one(tmp_path: Path, monkeypatch, cli):

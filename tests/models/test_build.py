@@ -110,6 +110,7 @@ def test_options_reach_the_model_and_none_is_its_own_default() -> None:
             "vgg16 in its imagenet form needs at least 32 pixels",
             "--size 32 or above, or --stem small",
         ),
+        ("resnet18", {"stem": "imagenet"}, "at least 32 pixels a side, these images have 28 x 28", "--stem small"),
         ("alexnet", {"stem": "imagenet"}, "at least 63 pixels a side, these images have 28 x 28", "--stem small"),
         ("densenet169", {"stem": "imagenet"}, "at least 29 pixels", "--stem small"),
         ("googlenet", {"stem": "imagenet", "size": (14, 28)}, "at least 15 pixels", "--stem small"),
@@ -135,5 +136,6 @@ def test_what_cannot_be_meant_is_refused_with_a_remedy(model, changes, what, rem
 def test_the_stem_is_small_below_64_pixels() -> None:
     assert resnet18(1, 2, size=(63, 200)).maxpool is None
     assert resnet18(1, 2, size=(64, 64)).maxpool is not None
-    assert resnet18(1, 2, size=(28, 28), stem="imagenet").maxpool is not None
+    assert resnet18(1, 2, size=(32, 32), stem="imagenet").maxpool is not None
+    assert resnet18(1, 2, size=(12, 64), stem="imagenet").maxpool is not None  # thin: its last map has two places
     assert resnet18(1, 2, size=(224, 224), stem="small").conv1.stride == (1, 1)

@@ -15,9 +15,9 @@ from empirisk.models.layers import Standardised
 from empirisk.models.transfer import begin, first_kernels, last_layers
 
 
-def net(name="resnet18", *, channels=1, classes=2, seed=0, **options) -> nn.Module:
+def net(name="resnet18", *, channels=1, classes=2, seed=0, size=(16, 16), **options) -> nn.Module:
     torch.manual_seed(seed)
-    return build(name, channels=channels, classes=classes, dims=2, size=(16, 16), width=4, **options)
+    return build(name, channels=channels, classes=classes, dims=2, size=size, width=4, **options)
 
 
 def saved(model: nn.Module, file) -> None:
@@ -72,7 +72,7 @@ def test_freezing_leaves_the_last_layer_alone_to_move(name, last) -> None:
     ("options", "where"),
     [
         ({"name": "resnet34"}, "layer1.2.bn1.bias: [4], not nothing"),
-        ({"stem": "imagenet"}, "conv1.weight: [4, 1, 7, 7], not [4, 1, 3, 3]"),
+        ({"stem": "imagenet", "size": (32, 32)}, "conv1.weight: [4, 1, 7, 7], not [4, 1, 3, 3]"),
         ({"residual": False}, "layer2.0.downsample.0.weight: nothing, not [8, 4, 1, 1]"),
         ({"name": "mlp"}, "hidden.0.weight"),
     ],
@@ -84,6 +84,25 @@ def test_weights_of_another_architecture_are_refused_by_their_layers(tmp_path, o
     assert where in caught.value.where
     assert "--model" in caught.value.remedy
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("encoder", [None, "small", "imagenet"])
+def test_a_unet_takes_them_for_other_channels_and_other_classes(tmp_path, encoder) -> None:
+    def made(channels, classes, seed):
+        size, over = (32, 32), None
+        if encoder:  # the one that loses resolution has a block of the image beside it
+            over = net(channels=channels, seed=seed, size=size, stem=encoder)
+        return net("unet", channels=channels, classes=classes, seed=seed, size=size, encoder=over, maps=True).eval()
+
+    source, new = made(1, 5, 0), made(3, 2, 1)
+    head = {k: v.clone() for k, v in new.head.state_dict().items()}
+    saved(source, tmp_path / "w.safetensors")
+    begin(tmp_path / "w.safetensors", freeze=False)(new)
+    assert all(torch.equal(v, head[k]) for k, v in new.head.state_dict().items())
+    grey = torch.randn(2, 1, 32, 32)
+    for theirs, mine in zip(source.features(grey), new.features(grey.expand(-1, 3, -1, -1)), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
+    assert last_layers(new) == ("head",)
 
 
 def test_files_that_are_no_weights_are_refused(tmp_path) -> None:
@@ -142,7 +161,7 @@ def test_a_run_begins_from_another_and_moves_its_last_layer_alone(tiny, parent, 
     (tmp_path / "moved" / "parent").rename(parent)
 
 
-@pytest.mark.parametrize("kind", ["classification", "regression", "detection"])
+@pytest.mark.parametrize("kind", ["classification", "regression", "segmentation", "detection"])
 def test_the_run_that_the_weights_are_of_is_recorded(parent, kind) -> None:
     made = getattr(er, kind)("phantom:images=24,size=32", width=4, weights=str(parent))
     assert list(made.parents) == [str(parent)]

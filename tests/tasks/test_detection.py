@@ -222,6 +222,37 @@ def test_the_experiment_is_for_boxes():
     assert "CutOut" not in [type(t).__name__ for t in e.data.change.tones]
 
 
+def test_images_of_one_place_are_refused_with_the_least_size():
+    with pytest.raises(Wrong, match="imagenet form needs at least 32 pixels a side, these images have 16") as caught:
+        er.detection("phantom:images=30,size=16", width=4)
+    assert caught.value.code == 2
+    assert caught.value.remedy == "give --size 32 or above, or --stem small"
+    small = er.detection("phantom:images=30,size=16", width=4, stem="small").model(torch.zeros(1, 1, 16, 16))
+    assert small.shape[2:] == (4, 4)
+
+
+def test_names_and_order_of_the_classes_are_in_the_users_hand(tmp_path):
+    import pandas as pd
+    from PIL import Image
+
+    rows = []
+    for i in range(12):
+        name = str(tmp_path / f"{i}.png")
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (32, 32), np.uint8)).save(name)
+        rows.append({"image": name, "boxes": [["ab"[i % 2], 2 + i, 4, 12 + i, 14]], "label": "xy"[i % 2]})
+    for frame in (pd.DataFrame(rows), pd.DataFrame(rows).drop(columns="label")):
+        assert er.detection(frame, width=4).data.facts["boxes"]["names"] == ["a", "b"]
+        assert er.detection(frame, width=4, classes="b,a").data.facts["boxes"]["names"] == ["b", "a"]
+        assert er.detection(frame, width=4, rename="b=a", classes="a").data.facts["boxes"]["names"] == ["a"]
+        with pytest.raises(Wrong, match='label "b" is not among a, c') as caught:
+            er.detection(frame, width=4, classes="a,c")
+        assert "--rename b=a" in caught.value.remedy
+    with pytest.raises(Wrong, match="boxes are labelled lesion, which --classes does not name") as caught:
+        er.detection("phantom:images=30,size=32", width=4, classes="nodule,mass")
+    assert caught.value.remedy.endswith("--classes lesion")
+    assert er.detection("phantom:images=30,size=32", width=4, classes="lesion").arguments["classes"] == "lesion"
+
+
 def test_predictions_are_written_in_the_form_of_the_training_set(tmp_path, monkeypatch):
     import shutil
 

@@ -189,3 +189,16 @@ def test_fit_holds_the_terms_of_three_sets(curves):
     fit = again.teach(again.build(40, 0), 0)
     assert isinstance(fit, Fit)
     assert [len(v) for v in (fit.train, fit.val, fit.fresh)] == [40, 100, 1000]
+
+
+def test_of_a_run_in_patches_the_gap_is_of_the_rows_that_were_looked_at(tmp_path):
+    """Of many training rows in patches a sample is measured: the gap has one number for each of these, not for all rows."""
+    e = er.segmentation("phantom:images=80,size=16", width=4, epochs=1, batch=32)
+    again = Again(er.train(e, tmp_path / "run", say=Say(quiet=True)), CPU, seeds=1, minutes=None)
+    fit = again.teach(again.build(len(again.train), 0), 2)
+    assert len(again.own.data.sample("train", None)) == len(again.train) > len(fit.train) == 32
+    assert len(fit.val) == len(again.val)
+    gap = again.gap([fit])
+    assert gap.value == pytest.approx(fit.val.mean() - fit.train.mean())
+    assert gap.low <= gap.value <= gap.high
+    assert gap.n == len(fit.train) + len(fit.val)

@@ -58,15 +58,19 @@ def test_help_of_train_names_the_experiments_and_config(cli):
     assert "regression      image -> number" in out
 
 
-@pytest.mark.parametrize("name", ["classification", "regression"])
+@pytest.mark.parametrize("name", ["classification", "regression", "segmentation", "detection"])
 def test_help_of_an_experiment_has_an_example_and_its_groups(cli, name):
     code, out, _ = cli("train", name, "--help")
     assert code == 0
     assert max(map(len, out.splitlines())) <= 80
     assert f"Example: empirisk train {name} FOLDER" in out
-    titles = ["Data", "Model and loss", "Recipe", "Regularisation", "Run"]
+    titles = ["Most used", "Data", "Model and loss", "Recipe", "Regularisation", "Run"]
     assert [out.index(f"╭─ {t} ─") for t in titles] == sorted(out.index(f"╭─ {t} ─") for t in titles)
     assert "None" not in out
+    screen = out[: out.index("╭─ Data ─")].splitlines()
+    assert len(screen) <= 32  # what most people need, before anything else
+    for flag in ("DATA --data", "--model", "--epochs", "--minutes", "--seed", "--device", "--out", "--dry-run"):
+        assert any(line[2:].lstrip("* ").startswith(f"{flag} ") for line in screen), flag
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "train"])

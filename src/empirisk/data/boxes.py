@@ -61,15 +61,15 @@ class Boxes:
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @classmethod
-    def learn(cls, rows: Rows, form: str = "", given: Sequence[str] = ()) -> Self:
-        """Classes, number and place of the boxes of the training rows; `form` in words; `given` names in their order.
+    def learn(cls, rows: Rows, form: str = "", given: Sequence[str] = (), asked: Sequence[str] = ()) -> Self:
+        """Classes, number and place of the boxes of the training rows; `form` in words.
 
-        y has room for a quarter more boxes than a training image has at most.
+        Names in their order are those `asked` for, else those `given` by the form, else those found. y has room for a quarter more boxes than a training image has at most.
 
         Raises
         ------
         Wrong
-            exit 2: no row has a box; a box lies outside its image.
+            exit 2: no row has a box; one is of a class that is not among those asked for; one lies outside its image.
         """
         known = [r for r in rows if r.get("boxes") is not None]
         boxes = [b for r in known for b in r["boxes"]]
@@ -79,10 +79,15 @@ class Boxes:
             remedy = f"for these data: empirisk train {other} DATA" if other else "add boxes as VOC, COCO or YOLO files"
             raise Wrong("no training row has a box", remedy=remedy)
         dims, found = len(boxes[0].corners) // 2, {b.label for b in boxes}
+        every = tuple(sorted(found, key=natural))
+        if asked and (unknown := [label for label in every if label not in asked]):
+            what = f"boxes are labelled {listed(unknown)}, which --classes does not name"
+            remedy = f"name all of them in the order that you want: --classes {','.join(every)}"
+            raise Wrong(what, where=f"named are {listed(asked)}", remedy=remedy)
         sizes = Counter(extent(r) for r in known[:LOOKS])
         forms = [name for name in ENDINGS if name in form.casefold()] if dims == 2 else []
         kind = cls(
-            tuple(given) if found <= set(given) else tuple(sorted(found, key=natural)), dims,
+            tuple(asked) or (tuple(given) if found <= set(given) else every), dims,
             most=math.ceil(1.25 * max(len(r["boxes"]) for r in known)), usual=len(boxes) / len(known),
             longest=max(sizes.most_common(1)[0][0]), form=forms[0] if forms else "coco",
         )  # fmt: skip

@@ -111,7 +111,8 @@ class Card:
         if not self.spacing:
             return self.fit(array)
         mm = spacing_of(row) or self.spacing
-        x = self.fit(middle(array, [round(n * s / m) for n, s, m in zip(self.size, self.spacing, mm, strict=False)]))
+        voxels = [max(1, round(n * s / m)) for n, s, m in zip(self.size, self.spacing, mm, strict=False)]
+        x = self.fit(middle(array, voxels))
         return own_units(x, *moments(x)) if self.alone else x
 
     def fit(self, array: np.ndarray, size: tuple[int, ...] | None = None) -> np.ndarray:

@@ -65,7 +65,7 @@ def fresh(name: str, n: int = 1000) -> Rows:
     if not knows(name) or name.startswith("breast-cancer"):
         return []
     maker, options = made_by(name)
-    kept = {k: v for k, v in options.items() if k in {"noise", "dims", "size"}}
+    kept = {k: v for k, v in options.items() if k in {"noise", "dims", "size", "cnr"}}
     number = "train" if maker is curve else "images"
     return maker(**kept, **{number: n}, seed=options.get("seed", 0) + 1_000_003).rows[:n]
 

@@ -1,5 +1,6 @@
 """The target that is a mask: a class for each pixel, or the things of one class told apart."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Masks:
             raise Wrong(
                 "nothing is marked in the training masks", remedy="0 is the background, every other number a structure"
             )
-        counted = any(getattr(r["mask"], "instances", False) for r in some) or max(map(len, found)) > MANY
+        counted = max(map(len, found)) > MANY
         if instances or (instances is None and counted):
             return cls(("foreground",), (1,), instances=True)
         if instances is False and counted:
@@ -235,12 +236,15 @@ def differ(row: Row, image: Sequence[int], mask: Sequence[int]) -> Wrong:
 
 
 def stem_of(identifier: str) -> str:
-    """A file name for a row's result: the path inside its data set, or the last two parts of any other, without the ending.
+    """A file name for a row's result: the path inside its data set, without the ending; of any other path the last two parts, and
+    six digits of its hash, so that no two of them share a file.
 
     >>> stem_of("images/a.png"), stem_of("/data/new/case_1.nii.gz")
-    ('images-a', 'new-case_1')
+    ('images-a', 'new-case_1-142f1d')
     """
     parts = [p for p in re.split(r"[/\\]", identifier) if p not in {"", ".", ".."}]
     parts = parts[-2:] if identifier.startswith(("/", ".", "\\")) or len(identifier) > 150 else parts
     name = re.sub(r"[^\w.-]", "_", "-".join(parts), flags=re.ASCII)[-150:]
-    return re.sub(r"\.(png|jpe?g?|tiff?|dcm|nii)(\.gz)?$", "", name, flags=re.IGNORECASE)
+    name = re.sub(r"\.(png|jpe?g?|tiff?|dcm|nii)(\.gz)?$", "", name, flags=re.IGNORECASE)
+    apart = hashlib.sha256(identifier.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+    return name if "/".join(parts) == identifier else f"{name}-{apart}"

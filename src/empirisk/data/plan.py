@@ -50,6 +50,8 @@ class Plan:
         """
         if levels is not None and levels < 2:
             raise Wrong(f"--depth is {levels}", remedy="a U-Net has 2 levels or more")
+        if not 0 < memory < math.inf:
+            raise Wrong(f"--memory is {memory}", remedy="give a number of GiB above 0")
         looks = [_look(r) for r in rows[:: -(-len(rows) // LOOKS)]]
         known = [mm for _, mm, _ in looks if mm is not None]
         spacing = tuple(float(v) for v in np.median(known, axis=0)) if len(known) == len(looks) else ()

@@ -44,7 +44,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """An image in one file: a picture, NIfTI, or a single DICOM object."""
+    """An image in one file: a picture, NIfTI, or a single DICOM object; or the folder of one DICOM series."""
 
     path: str
 
@@ -54,10 +54,11 @@ class File:
 
     def geometry(self) -> Geometry | None:
         """From the header alone; pictures have none."""
-        kind, path = form(Path(self.path)), Path(self.path)
+        path = Path(self.path)
+        kind, slices = form(path), objects(path)
         if kind == "NIfTI":
             return nifti.geometry(path)
-        return dicom.geometry([path]) if kind == "DICOM" else None
+        return dicom.geometry(slices or [path]) if slices or kind == "DICOM" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +146,18 @@ def head(path: Path, n: int) -> bytes:
         return b""
 
 
+def objects(folder: Path) -> list[Path]:
+    """The DICOM objects in a folder, by name; none where the path is no folder."""
+    return [p for p in sorted(folder.iterdir()) if dicom.is_dicom(head(p, 132))] if folder.is_dir() else []
+
+
 def read(path: Path) -> Image:
-    """The image in a file and where it lies: NIfTI, DICOM, PNG, JPEG, TIFF, or an .npz of a single image.
+    """The image in a file and where it lies: NIfTI, DICOM, PNG, JPEG, TIFF, or an .npz of a single image; the DICOM series of a folder.
 
     Raises Wrong (exit 2): what the reader of its form refuses; no known form.
     """
+    if slices := objects(path):
+        return dicom.read(slices)
     kind = form(path)
     if kind == "NIfTI":
         return nifti.read(path)

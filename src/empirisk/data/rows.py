@@ -73,10 +73,10 @@ class Columns:
     bare: bool = False  # rows need no truth: they are to be predicted
 
     def class_names(self) -> tuple[str, ...]:
-        """The given names of the classes, in order; refuses (Wrong, exit 2) a name twice, or a single one."""
+        """The given names of the classes, in order; refuses (Wrong, exit 2) a name twice."""
         names = tuple(n.strip() for n in self.classes.split(",") if n.strip()) if self.classes else ()
-        if len(set(names)) != len(names) or len(names) == 1:
-            raise Wrong(f"--classes {self.classes} does not name two classes or more, each once")
+        if len(set(names)) != len(names):
+            raise Wrong(f"--classes {self.classes} names a class twice", remedy="name each once")
         return names
 
     def renamed(self, found: Collection[str], where: object) -> dict[str, str]:

@@ -96,7 +96,7 @@ class Data:
     skip_bad: int = 0
     "unreadable pictures to leave out at most"
     classes: str | None = field(default=None, metadata=NO_FLAG)
-    "class names in order; classification's own flag"
+    "names of the classes or structures in order; a flag of those experiments that have such"
     facts: dict[str, Any] = field(default_factory=dict, metadata=NO_FLAG)
     "learned from the training rows: saved, read back"
     assigned: dict[str, dict[str, str]] = field(default_factory=dict, metadata=NO_FLAG)
@@ -236,16 +236,20 @@ class Data:
             device=device, along=self.along,
         )  # fmt: skip
 
+    def sample(self, part: str, most: int | None) -> np.ndarray:
+        """Numbers of the rows of train or val that `batches` gives: all, or an even sample of `most`, in patches at most PATCHES."""
+        rows = len(self.rows(part))
+        n = rows if most is None else min(most, rows, PATCHES if self.plan is not None else most)
+        return np.arange(n) if n == rows else np.linspace(0, rows - 1, n).astype(int)
+
     def batches(self, part: str, size: int, device: torch.device, most: int | None = None) -> Iterator[Batch]:
-        """Rows of train or val in order, as they are; with `most` an even sample of so many, in patches at most PATCHES."""
-        rows = self.rows(part)
-        n = len(rows) if most is None else min(most, len(rows), PATCHES if self.plan is not None else most)
-        chosen = np.arange(n) if n == len(rows) else np.linspace(0, len(rows) - 1, n).astype(int)
+        """Rows of train or val in order, as they are; with `most` those of `sample`."""
+        rows, chosen = self.rows(part), self.sample(part, most)
         if self.plan is not None:
             yield from fixed(self.cases(part), chosen, size, device)
             return
         pixels, y, index = self.part(part), self.y(rows), torch.from_numpy(chosen)
-        for low, high in zip(c := edges(n, size, 1), c[1:], strict=False):
+        for low, high in zip(c := edges(len(chosen), size, 1), c[1:], strict=False):
             some = index[low:high]
             yield pixels.take(some, device).to(device), y[some].to(device)
 

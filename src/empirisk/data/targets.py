@@ -11,6 +11,7 @@ from empirisk.data.labels import natural
 from empirisk.data.rows import Row, Rows
 from empirisk.errors import RUN, Wrong, listed, near, shown
 
+MOST = 1000  # Classes at most: each has numbers of its own, and each pair of them a cell of the report.
 NONE = "(none)"  # Written where several labels are possible and none is there; an empty cell is an unknown one.
 
 
@@ -39,7 +40,7 @@ class Classes:
     def learn(cls, rows: Rows, given: Sequence[str] = ()) -> Self:
         """The classes of the training rows: `given` where the form of the data fixes names and order, else those found.
 
-        Raises Wrong (exit 2) where no row has a label, or all have one and the same.
+        Raises Wrong (exit 2) where no row has a label, or all have one and the same, or where there are more than 1,000 classes.
         """
         labels = [r["label"] for r in rows if r.get("label") is not None]
         if not labels:
@@ -50,7 +51,11 @@ class Classes:
         if len(found) < 2 and not multi:
             what = f"all training rows are {shown(labels[0])}"
             raise Wrong(what, remedy="at least two classes are needed to tell apart")
-        return cls(tuple(given) or tuple(sorted(found, key=natural)), multi)
+        names = tuple(given) or tuple(sorted(found, key=natural))
+        if len(names) > MOST:
+            remedy = "name the column of the class with --label, join some with --rename, or learn a number: --target"
+            raise Wrong(f"{len(names):,} classes are more than {MOST:,}", where=listed(names, 3), remedy=remedy)
+        return cls(names, multi)
 
     def index(self, name: str) -> int | None:
         """Index of a class by its name or, where no class is called so, by the number stored in the data.

@@ -13,6 +13,7 @@ from empirisk.erm import Player
 from empirisk.errors import Wrong
 from empirisk.experiment import Experiment, experiment
 from empirisk.models.layers import Standardised
+from empirisk.models.transfer import begin, parents
 from empirisk.recipe import Recipe, Regularization
 from empirisk.regularization import dropped, regularised
 from empirisk.tasks import segmentation as tasks
@@ -25,7 +26,8 @@ CHANGES = "flip,affine,intensity,gamma,noise"
 def segmentation(
     data: Data, *, model: Any = "unet", encoder: str | None = None, width: int | None = None, depth: int | None = None,
     norm: str | None = None, activation: str | None = None, classes: str | None = None, instances: bool | None = None,
-    memory: float = 0.3, recipe: Recipe = Recipe(), regularization: Regularization = Regularization(),
+    memory: float = 0.3, weights: str | None = None, freeze: bool = False, recipe: Recipe = Recipe(),
+    regularization: Regularization = Regularization(),
 ) -> Experiment:  # fmt: skip
     """Mark structures in images and volumes by cross-entropy and soft Dice; things of one class are told apart by a distance map.
 
@@ -75,4 +77,6 @@ def segmentation(
         task,
         [Player(regularised(task.loss, regularization))],
         dc.replace(recipe, batch=plan.batch, lr=recipe.lr or models.defaults(model)["lr"]),
+        begin(weights, freeze=freeze),
+        parents=parents(weights),
     )

@@ -28,7 +28,7 @@ def picture(
         grey = grey.astype(np.float32) / 255
     elif grey.dtype.kind in "ui" or grey.min() < 0 or grey.max() > 1:
         low, high = np.percentile(grey, [0.5, 99.5])
-        grey = (grey.astype(np.float32) - low) / max(high - low, 1)
+        grey = (grey.astype(np.float32) - low) / (high - low or 1)
     grey = np.nan_to_num(np.clip(grey, 0, 1))
     colour = grey.transpose(1, 2, 0) if len(grey) == 3 else np.repeat(grey[0][..., None], 3, 2)  # (H, W, 3)
     scale = side / max(colour.shape[:2])

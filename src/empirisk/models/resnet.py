@@ -10,6 +10,8 @@ from empirisk.models.layers import Activation, Layers, Norm, mean_pool
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 """Blocks of each stage; table 1. From 50 layers on they are bottlenecks."""
+LAST = 32
+"""Stride of the last map of the imagenet stem. Below it BatchNorm sees maps of one place: at 16 pixels bf16 diverged."""
 
 
 class Block(nn.Module):
@@ -55,8 +57,8 @@ class ResNet(nn.Module):
     """A stem and four stages of blocks; parameters are named as torchvision names them.
 
     Stem `imagenet`: 7x7 stride 2 and 3x3 max pooling stride 2; `small`: 3x3 stride 1 and no pooling; auto is small below 64
-    pixels. `width` = channels of the first stage (64 in the paper). He et al. (2016), table 1; He initialisation (2015,
-    equation 14).
+    pixels. `width` = channels of the first stage (64 in the paper). `Wrong` (exit 2): vectors; the imagenet stem where all
+    sides are below 32 pixels. He et al. (2016), table 1; He initialisation (2015, equation 14).
 
     >>> sum(p.numel() for p in ResNet(3, 1000, layers=18, width=64).parameters())
     11689512
@@ -68,7 +70,9 @@ class ResNet(nn.Module):
         activation: str | Activation = "relu", stem: str = "auto", residual: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
-        small, make = small_form(f"resnet{layers}", stem, size), Layers(dims, norm=norm, activation=activation)
+        least = LAST if max(size, default=0) < LAST else 1  # of a thin image the last map has several places
+        small = small_form(f"resnet{layers}", stem, size, least=least)
+        make = Layers(dims, norm=norm, activation=activation)
         kernel, stride = (3, 1) if small else (7, 2)
         self.conv1 = make.conv(channels, width, kernel, stride=stride, padding=kernel // 2, bias=False)
         self.bn1 = make.norm(width)

@@ -68,10 +68,12 @@ def read(path: Path) -> tuple[dict[str, Tensor], str]:
 def take(net: nn.Module, given: Mapping[str, Tensor], case: str) -> None:
     """Put the weights into `net`: to other channels of the image the first kernels are adapted, for other classes the last is new.
 
+    The first kernels are those of the first layer and of the net's `image_layers`, which see the image too.
     w'_c = 1/C' sum_c w_c: an image whose channels are equal gives the same maps, whatever their number. `Wrong` (exit 2): any
     other difference in names or shapes; the layers are named.
     """
-    first = [f"{name}.weight" for name, _ in weighted_layers(net)[:1]]
+    seeing = [name for name, _ in weighted_layers(net)[:1]] + list(getattr(net, "image_layers", ()))
+    first = {f"{name}.weight" for name in seeing}
     here, new = net.state_dict(), {f"{name}.{part}" for name in last_layers(net) for part in ("weight", "bias")}
     differ = sorted(given.keys() - here.keys())
     for name, tensor in here.items():
@@ -89,7 +91,7 @@ def take(net: nn.Module, given: Mapping[str, Tensor], case: str) -> None:
         shapes = [[list(t.shape) if t is not None else "nothing" for t in (given.get(k), here.get(k))] for k in differ]
         said = [f"{name}: {there}, not {needed}" for name, (there, needed) in zip(differ, shapes, strict=True)]
         what = f"{shown(case)} holds the weights of another architecture"
-        remedy = "give the --model, --width, --stem and --norm that they were made with"
+        remedy = "give the --model, --width, --depth, --norm and --stem that they were made with"
         raise Wrong(what, where=listed(said, 5), remedy=remedy)
 
 

@@ -66,6 +66,9 @@ class UNet(nn.Module):
     450098
     """
 
+    image_layers = ("stem.conv1",)
+    "They see the image itself, as the encoder's first does."
+
     def __init__(
         self, channels: int, classes: int, *, dims: int = 2, size: Sequence[int] = (256, 256), width: int = 16,
         dropout: float = 0.0, norm: str | Norm = "instance", activation: str | Activation = "leaky_relu",

@@ -66,7 +66,7 @@ def attacked(e: Experiment, device: torch.device) -> tuple[Rows, dict[At, list[A
         raise Wrong(f"these rows are answered {how}, not as images of one size", remedy="attack a run that does so")
     e.model.to(device).eval()
     rows = e.data.rows("val")
-    rows = [rows[i] for i in np.linspace(0, len(rows) - 1, min(MOST, len(rows))).astype(int)]
+    rows = [rows[i] for i in e.data.sample("val", MOST)]
     said: dict[At, list[Answer]] = {}
     images: dict[float, Tensor] = {}
     for epsilon, attack in itertools.product(EPSILONS, ATTACKS):

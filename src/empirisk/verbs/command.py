@@ -22,8 +22,11 @@ from empirisk.verbs.say import Say
 from empirisk.verbs.train import train
 
 OWN = ("out", "folds", "device", "workers", "processes", "dry_run")
+MOST_USED = {"classes", "model", "width", "epochs", "minutes", "seed", "device", "out", "dry_run"}
+"Shown first, with whatever must be given: with the example they are one screen."
+FIRST = "Most used"
 TITLES = ("Data", "Model and loss", "Recipe", "Regularisation", "Run")
-GROUPS = {title: Group.create_ordered(title, sort_key=i) for i, title in enumerate(TITLES)}
+GROUPS = {title: Group.create_ordered(title, sort_key=i) for i, title in enumerate((FIRST, *TITLES))}
 
 
 def notes(thing: Any) -> dict[str, str]:
@@ -33,7 +36,8 @@ def notes(thing: Any) -> dict[str, str]:
 
 
 def flag(p: inspect.Parameter, title: str, words: str) -> inspect.Parameter:
-    """A parameter with its help, in its group."""
+    """A parameter with its help, in its group or among the most used."""
+    title = FIRST if p.name in MOST_USED or p.default is p.empty else title
     help_ = words.replace("None with", "if not given, with").replace("None:", "if not given:")
     default = p.default is not None and p.default is not False
     no = f"--no-{p.name}" if p.annotation == bool | None else ""  # of three values: yes, no, the model's own

@@ -106,8 +106,7 @@ class Again:
             model.load_state_dict(fitted.kept.kept)
         if e.solve:
             e.solve(model.eval(), e.data.batches("train", 256, self.device))
-        most = min(MOST, len(e.data.rows("train")))
-        train, val = (terms(e, e.data.batches(p, 256, self.device, n)) for p, n in (("train", most), ("val", None)))
+        train, val = (terms(e, e.data.batches(p, 256, self.device, n)) for p, n in (("train", MOST), ("val", None)))
         return Fit(train, val, terms(e, self.pairs) if self.pairs else np.empty(0))
 
     def stream(self, e: Experiment) -> erm.Batches:
@@ -182,7 +181,7 @@ class Again:
 
     def gap(self, a: list[Fit], b: list[Fit] | None = None, of: int = 1) -> Estimate:
         """Held-out error minus training error, mean over seeds; with `b` how much larger a's gap is than b's, paired."""
-        chosen = np.linspace(0, len(self.train) - 1, min(MOST, len(self.train))).astype(int)
+        chosen = self.own.data.sample("train", MOST)
         rows = [*(self.train[i] for i in chosen), *self.val, *self.fresh]
         held = np.arange(len(rows)) >= len(chosen)
         values, less = ([np.concatenate([f.train, f.held]) for f in some] for some in (a, b or []))

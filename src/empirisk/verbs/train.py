@@ -230,7 +230,7 @@ class Training:
         scores, others = judge(e, self.val_rows, mine), beside(e, self.val_rows, mine, theirs)
         self.folder.write_metrics(val=recorded(scores), **others)
         self.out.write_predictions(e, self.val_rows, answers, "val")
-        if fitted and (after := first_kernels(e.model)) is not None and self.kernels is not None:
+        if e.players and (after := first_kernels(e.model)) is not None and self.kernels is not None:
             figure = drawn.filters(self.kernels.numpy(), after.numpy())
             self.folder.write_figures("filters", [figure.to_dict()])
         kept = {"epoch": fitted.kept.epoch if e.players else None, "why": fitted.why}
