@@ -59,7 +59,8 @@ def alone(markup: str) -> str:
 
 def charted(markup: str) -> tuple[tuple[int, int], str]:
     """Size and parts of a chart, its legend below it."""
-    chart = re.match(r'<svg viewBox="0 0 (\d+) (\d+)"[^>]*>(.*?)</svg>', markup, re.DOTALL)
+    drawn, _, _ = markup.partition("<ul")  # charts may lie in a chart, the legend stands after them
+    chart = re.match(r'<svg viewBox="0 0 (\d+) (\d+)"[^>]*>(.*)</svg>', drawn, re.DOTALL)
     assert chart, "no chart"
     width, height = int(chart[1]), int(chart[2])
     parts, u, v = [chart[3].replace("><", ">\n<")], 8.0, height + 16.0

@@ -135,7 +135,7 @@ def test_written_and_read_back(form, tmp_path: Path):
     assert [c["target"] for c in cells] == ["red 1, white 1", "", "(none)"]
     assert [c["prediction"] for c in cells] == ["red 1, white 1"] * 3
     assert [(c["red"], c["white"]) for c in cells] == [(1, 1)] * 3
-    assert cells[1]["file"].startswith("boxes/sub_x_y.")
+    assert cells[1]["file"].startswith("boxes/sub-x_y.")
     assert all((tmp_path / c["file"]).is_file() for c in cells)
     write_csv(tmp_path / "p.csv", list(cells[0]), cells)
     for row, line in zip(rows, read_csv(tmp_path / "p.csv"), strict=True):
@@ -153,7 +153,7 @@ def test_files_hold_the_counted_boxes_in_pixels_of_the_image(tmp_path: Path):
     for form, ending in (("Pascal VOC folder", "xml"), ("YOLO folder", "txt"), ("COCO", "json")):
         kind(form=form).write(ROWS[0], answer(), tmp_path)
         assert (tmp_path / f"boxes/a.{ending}").is_file()
-    from empirisk.data.boxed import read_voc
+    from empirisk.data.voc_coco_yolo import read_voc
 
     boxes, size = read_voc(tmp_path / "boxes/a.xml")
     assert size == SIZE

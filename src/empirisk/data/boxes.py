@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from empirisk.data import box_files
+from empirisk.data import written
 from empirisk.data.augment import Augmentation
 from empirisk.data.changes import Parameters
 from empirisk.data.labels import natural
@@ -29,7 +28,6 @@ LOOKS = 200
 "Rows whose size is looked at for the grid."
 VISIBLE = 0.3
 "Share of a box that must stay inside the image when augmentation moves it; a smaller rest is taught as nothing."
-ENDINGS = {"voc": ".xml", "yolo": ".txt", "coco": ".json"}
 
 
 def extent(row: Row) -> tuple[int, ...]:
@@ -85,7 +83,7 @@ class Boxes:
             remedy = f"name all of them in the order that you want: --classes {','.join(every)}"
             raise Wrong(what, where=f"named are {listed(asked)}", remedy=remedy)
         sizes = Counter(extent(r) for r in known[:LOOKS])
-        forms = [name for name in ENDINGS if name in form.casefold()] if dims == 2 else []
+        forms = [name for name in written.BOXES if name in form.casefold()] if dims == 2 else []
         kind = cls(
             tuple(asked) or (tuple(given) if found <= set(given) else every), dims,
             most=math.ceil(1.25 * max(len(r["boxes"]) for r in known)), usual=len(boxes) / len(known),
@@ -176,10 +174,9 @@ class Boxes:
         }
         cells |= {column: int(c) for column, c in zip(self.columns(), counts, strict=True)}
         found = [[*box, bool(c)] for box, c in zip(self.pixels(answer, size), answer.counted, strict=True)]
-        stem = re.sub(r"[^\w.-]+", "_", re.sub(r"\.\w{1,5}$", "", str(row["id"])))[-100:]
-        path = folder / "boxes" / f"{stem}{ENDINGS[self.form]}"
+        ending, form = written.BOXES[self.form]
+        path = folder / "boxes" / f"{written.stem_of(str(row['id']))}{ending}"
         make_folder(path.parent, parents=True)
-        form = {"voc": box_files.voc, "yolo": box_files.yolo, "coco": box_files.coco}[self.form]
         write(path, form(Path(str(row["id"])).name, size, [b[:-1] for b in found if b[-1]], self.names))
         return cells | {
             "file": f"boxes/{path.name}", "extent": "x".join(map(str, size)), "found": json.dumps(found),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from empirisk.data import boxed, embedded, folders, medmnist, pictures, sheets, trees
+from empirisk.data import embedded, folders, medmnist, pictures, sheets, trees, voc_coco_yolo
 from empirisk.data.columns import samples
 from empirisk.data.readers import form
 from empirisk.data.rows import Columns, Table
@@ -59,7 +59,7 @@ def _table(source: Any, columns: Columns) -> Table:
     if kind in {".csv", ".tsv", ".txt"}:
         return samples(sheets.sheet(path), columns)
     if kind == ".json":
-        return boxed.coco(path.parent, [path], columns)
+        return voc_coco_yolo.coco(path.parent, [path], columns)
     if form(path) or kind in pictures.ENDINGS or path.name.casefold().endswith(".nii.gz"):
         return pictures.single([path], columns)
     images = "DICOM, NIfTI, PNG, JPEG, TIFF images"
@@ -72,12 +72,12 @@ def folder(path: Path, columns: Columns) -> Table:
     if (path / "dataset.json").is_file():
         return folders.decathlon(path, columns)
     if (path / "Annotations").is_dir() and (path / "JPEGImages").is_dir():
-        return boxed.voc(path, columns)
-    if files := boxed.found_coco(path):
-        return boxed.coco(path, files, columns)
+        return voc_coco_yolo.voc(path, columns)
+    if files := voc_coco_yolo.found_coco(path):
+        return voc_coco_yolo.coco(path, files, columns)
     images, others = folders.beside(path)
-    if images and boxed.is_yolo(others):
-        return boxed.yolo(path, images, others, columns)
+    if images and voc_coco_yolo.is_yolo(others):
+        return voc_coco_yolo.yolo(path, images, others, columns)
     if set(images) & set(others):
         return folders.pairs(path, images, others, columns)
     if objects := trees.found(path):

@@ -1,7 +1,5 @@
 """The target that is a mask: a class for each pixel, or the things of one class told apart."""
 
-import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -12,7 +10,7 @@ import numpy as np
 
 from empirisk.data.rows import Row, Rows, spacing_of
 from empirisk.data.targets import NONE
-from empirisk.data.written import write_mask
+from empirisk.data.written import stem_of, write_mask
 from empirisk.errors import Wrong, listed, shown
 from empirisk.metrics.overlap import NOTHING, Overlap, overlap
 
@@ -233,18 +231,3 @@ def differ(row: Row, image: Sequence[int], mask: Sequence[int]) -> Wrong:
         where=f"image {sizes[0]}, mask {sizes[1]}",
         remedy="give the mask of this image",
     )
-
-
-def stem_of(identifier: str) -> str:
-    """A file name for a row's result: the path inside its data set, without the ending; of any other path the last two parts, and
-    six digits of its hash, so that no two of them share a file.
-
-    >>> stem_of("images/a.png"), stem_of("/data/new/case_1.nii.gz")
-    ('images-a', 'new-case_1-142f1d')
-    """
-    parts = [p for p in re.split(r"[/\\]", identifier) if p not in {"", ".", ".."}]
-    parts = parts[-2:] if identifier.startswith(("/", ".", "\\")) or len(identifier) > 150 else parts
-    name = re.sub(r"[^\w.-]", "_", "-".join(parts), flags=re.ASCII)[-150:]
-    name = re.sub(r"\.(png|jpe?g?|tiff?|dcm|nii)(\.gz)?$", "", name, flags=re.IGNORECASE)
-    apart = hashlib.sha256(identifier.encode("utf-8", "surrogateescape")).hexdigest()[:6]
-    return name if "/".join(parts) == identifier else f"{name}-{apart}"

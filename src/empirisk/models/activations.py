@@ -47,7 +47,7 @@ def plot() -> "Figure":
     from empirisk.figures import Curve, Figure, chart, escaped
     from empirisk.figures.charts import HEIGHT, WIDTH
 
-    z = torch.linspace(-END, END, 161, dtype=torch.float64).requires_grad_()
+    z = torch.linspace(-END, END, 81, dtype=torch.float64).requires_grad_()
     table, panels = {"z": z.detach().numpy()}, ""
     for i, (name, (layer, formula)) in enumerate(ACTIVATIONS.items()):
         y = getattr(nn, layer)().double()(z)

@@ -85,8 +85,7 @@ def nonlinearity(activation: str | Activation, *, inplace: bool = True) -> Activ
 class InstanceNorm(nn.Module):
     """gamma (x - mean) / sd + beta, mean and sd those of each channel of each sample. Ulyanov et al. (2016).
 
-    On a CPU it is the batch norm of one sample at a time, which works channels last, where `nn.InstanceNorm2d` copies to and fro:
-    with the convolutions .7 of a U-Net's step.
+    On a CPU it is the batch norm of one sample at a time, which works channels last, where `nn.InstanceNorm2d` copies to and fro.
     """
 
     channels_last = True

@@ -19,7 +19,7 @@ from empirisk.experiment import Task
 from empirisk.losses import Batch, Loss
 from empirisk.metrics import numbers, ranking
 from empirisk.models.layers import over_heads
-from empirisk.tasks import baselines, calibration, pictures, spaces
+from empirisk.tasks import baselines, calibration, hypotheses, pictures
 
 
 @dc.dataclass(frozen=True)
@@ -110,7 +110,7 @@ def classification(classes: Classes, *, at: str | None = None) -> Task:
         score=partial(score, classes),
         baseline=partial(baseline, classes, at),
         show=lambda e, rows, said: (
-            pictures.classification(e, rows, said, classes) + spaces.of_two_numbers(e, rows, classes)
+            pictures.classification(e, rows, said, classes) + hypotheses.of_two_numbers(e, rows, classes)
         ),
         calibrate=partial(calibrate, classes, at),
     )

@@ -18,7 +18,7 @@ from empirisk.figures import Figure
 from empirisk.losses import Batch, Loss
 from empirisk.metrics import numbers
 from empirisk.models.layers import over_heads
-from empirisk.tasks import baselines, pictures, spaces
+from empirisk.tasks import baselines, hypotheses, pictures
 
 
 def pinball(f: Tensor, y: Tensor, *, level: float) -> Tensor:
@@ -119,4 +119,7 @@ def baseline(
 
 def show(number: Number, experiment: Experiment, rows: Rows, answers: list[float]) -> list[Figure]:
     """The pictures of this task."""
-    return [*spaces.of_one_number(experiment, rows, number), *pictures.regression(experiment, rows, answers, number)]
+    return [
+        *hypotheses.of_one_number(experiment, rows, number),
+        *pictures.regression(experiment, rows, answers, number),
+    ]
