@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from empirisk import erm
-from empirisk.data import embedded, phantom
+from empirisk.data import embedded, phantom, phantom_video
 from empirisk.erm.run import Run as Moving
 from empirisk.experiments import EXPERIMENTS, named
 from empirisk.metrics import LESS_IS_BETTER
@@ -119,18 +119,20 @@ def test_the_test_set_is_judged_with_intervals(tried):
 
 def test_a_new_file_is_answered_in_its_own_form_when_the_data_are_gone(tried, tmp_path, monkeypatch):
     name, _, run = tried
-    new = tmp_path / ("new.png" if TRIES[name].new == "picture" else "new.csv")
+    new = tmp_path / {"picture": "new.png", "table": "new.csv", "video": "new.mp4"}[TRIES[name].new]
     if TRIES[name].new == "picture":
         from PIL import Image
 
         Image.fromarray(phantom.table(images=3, size=32).rows[0]["x"].read()[0]).save(new)
+    elif TRIES[name].new == "video":
+        new.write_bytes(phantom_video.table(videos=8, size=16).rows[0]["x"].source)
     else:
         new.write_text("x\n.25\n")
 
     def gone(*args, **options):
         raise AssertionError("the training data were read")
 
-    for owner, function in ((embedded, "table"), (phantom, "table")):
+    for owner, function in ((embedded, "table"), (phantom, "table"), (phantom_video, "table")):
         monkeypatch.setattr(owner, function, gone)
     code, said = whole(["predict", run, new])
     assert code == 0, said

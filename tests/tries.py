@@ -24,6 +24,12 @@ TRIES = {
     "regression polynomial": Try(("curve",), ("--model", "polynomial", "--degree", "3"), (PHANTOM,), new="table"),
     "segmentation": Try((PHANTOM,), ("--width", "8", "--epochs", "6"), ("breast-cancer",)),
     "detection": Try((PHANTOM,), ("--width", "8", "--epochs", "12"), ("breast-cancer",)),
+    "frames": Try(
+        ("phantom-video:videos=40,size=16",),
+        ("--width", "32", "--depth", "1", "--batch", "8", "--epochs", "2"),
+        ("curve",),
+        new="video",
+    ),
     "ensemble": Try(("first", "second"), (), ("curve",)),
 }
 PARENTS = ("first", "second")

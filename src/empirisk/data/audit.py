@@ -156,14 +156,22 @@ def _nearest(first: Rows, second: Rows, thumbs: Mapping[str, np.ndarray]) -> dic
 
 
 def hashes(rows: Rows) -> dict[str, str]:
-    """`content` of each image by id; grey saved as colour counts as grey."""
-    return {row["id"]: content(grey(row["x"].read())) for row in rows}
+    """`content` of each image by id; grey saved as colour counts as grey; a video tells its own, frame by frame."""
+    return {row["id"]: told(row) or content(grey(row["x"].read())) for row in rows}
+
+
+def told(row: Row) -> str:
+    """The hash of a video, which is not held as a whole; nothing for what is."""
+    return str(row["x"].content()) if hasattr(row["x"], "content") else ""
 
 
 def prints(rows: Rows) -> Prints:
-    """Hash and thumbnail of each row, each image read once."""
+    """Hash and thumbnail of each row, each image read once; a video has no thumbnail."""
     found = Prints({}, {})
     for row in rows:
+        if known := told(row):
+            found.hashes[row["id"]], found.thumbs[row["id"]] = known, np.empty(0, np.float32)
+            continue
         x = grey(row["x"].read())
         found.hashes[row["id"]], found.thumbs[row["id"]] = content(x), _thumb(x)
     return found

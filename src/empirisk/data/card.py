@@ -10,7 +10,7 @@ import numpy as np
 
 from empirisk.data.raster import grey
 from empirisk.data.readers import scan
-from empirisk.data.rows import Row, Rows, spacing_of
+from empirisk.data.rows import Row, Rows, looked_at, spacing_of
 from empirisk.errors import Wrong
 
 LARGEST = {2: 224, 3: 64}  # Longest side of the grid, in pixels by the number of dimensions, where --size is not given.
@@ -71,6 +71,7 @@ class Card:
         """
         if not rows:
             raise Wrong("there is no training row")
+        rows = [row | {"x": x} for row in rows for x in looked_at(row)]
         names = getattr(rows[0]["x"], "names", ())
         ordered = sorted(rows, key=lambda r: str(r["id"]))
         some = ordered if names else ordered[:: math.ceil(len(rows) / LOOKS)]

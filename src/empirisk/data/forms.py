@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from empirisk.data import embedded, folders, medmnist, pictures, sheets, trees, voc_coco_yolo
+from empirisk.data import embedded, folders, frames, medmnist, pictures, sheets, trees, video, voc_coco_yolo
 from empirisk.data.columns import samples
+from empirisk.data.labels import Sheet
 from empirisk.data.readers import form
 from empirisk.data.rows import Columns, Table
 from empirisk.errors import Wrong, listed
@@ -36,7 +37,7 @@ def table(source: Any, columns: Columns = Columns(), *, skip_bad: int = 0, bare:
 
 def _table(source: Any, columns: Columns) -> Table:
     if isinstance(source, Mapping) or hasattr(source, "columns"):
-        return samples(sheets.frame(source), columns)
+        return of_sheet(sheets.frame(source), columns)
     if isinstance(source, Sequence) and not isinstance(source, str):
         return pictures.single([Path(p) for p in source], columns)
     if isinstance(source, str) and source.startswith("<"):
@@ -57,14 +58,21 @@ def _table(source: Any, columns: Columns) -> Table:
     if kind == ".npz":
         return medmnist.table(path, columns)
     if kind in {".csv", ".tsv", ".txt"}:
-        return samples(sheets.sheet(path), columns)
+        return of_sheet(sheets.sheet(path), columns)
     if kind == ".json":
         return voc_coco_yolo.coco(path.parent, [path], columns)
+    if kind in video.ENDINGS:
+        return frames.film(path)
     if form(path) or kind in pictures.ENDINGS or path.name.casefold().endswith(".nii.gz"):
         return pictures.single([path], columns)
     images = "DICOM, NIfTI, PNG, JPEG, TIFF images"
     remedy = f"give a folder, a .csv with image and label, a MedMNIST .npz, COCO's .json, or {images}"
     raise Wrong(f"{path} is of no known form", remedy=remedy)
+
+
+def of_sheet(sheet: Sheet, columns: Columns) -> Table:
+    """The table of a sheet: its lines are frames of videos, or samples."""
+    return frames.videos(sheet, columns) if frames.are_frames(sheet) else samples(sheet, columns)
 
 
 def folder(path: Path, columns: Columns) -> Table:

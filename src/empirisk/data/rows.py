@@ -1,7 +1,7 @@
 """What a sample, a table of samples and the names of its columns are."""
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,6 +12,8 @@ Row = dict[str, Any]
 """id, x (something with .read()), patient, part; where known label, target, mask, boxes; every other column as text.
 
 mask: something with .read() -> (*size), whole numbers, 0 the background. boxes: a tuple of Box, empty where nothing is there.
+A video is one row: x.read() is (T, *frame), x.seconds its time stamps (T,), x.part(low, high) gives some of its frames one by one;
+phases: a tuple of T names.
 """
 Rows = list[Row]
 Line = tuple[str, str, str]  # (what, what was found, the flag that changes it)
@@ -41,6 +43,11 @@ def naming(row: Row) -> Iterator[None]:
 def refused(where: object, what: str, remedy: str = BROKEN) -> Wrong:
     """What a file, or the rows of one, is refused with (exit 2); the place stands apart, as a path may tell of a patient."""
     return Wrong(what, where=str(where), remedy=remedy, reason="damaged" if remedy == BROKEN else "input")
+
+
+def looked_at(row: Mapping[str, Any]) -> list[Any]:
+    """What is looked at of a row's x: of a video an even sample of its frames, of all else itself."""
+    return list(row["x"].sample()) if hasattr(row["x"], "sample") else [row["x"]]
 
 
 def spacing_of(row: Row) -> tuple[float, ...] | None:

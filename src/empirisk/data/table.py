@@ -13,18 +13,17 @@ from torch import Tensor
 from empirisk.data import audit as audits
 from empirisk.data import forms, splits
 from empirisk.data.augment import Augmentation
-from empirisk.data.batches import Along, Pixels, Stream, edges
+from empirisk.data.batches import Along, Pixels
 from empirisk.data.card import Card
-from empirisk.data.patches import Cases, Patches, fixed
+from empirisk.data.patches import Cases
 from empirisk.data.plan import Plan
 from empirisk.data.rows import Columns, Row, Rows, Table, naming
+from empirisk.data.sources import Batches, Grid, Source
 from empirisk.errors import Wrong
 from empirisk.losses import Batch
 
 __all__ = ["Data", "Loaded", "Row", "Rows", "Target", "plain_fields"]
 T = TypeVar("T")
-CHUNK = 128  # Images answered at once; an answer does not depend on it beyond rounding.
-PATCHES = 32  # Of a sample of the training rows that are looked at in patches.
 
 
 class Target(Protocol):
@@ -104,8 +103,8 @@ class Data:
     kind: Target | None = field(default=None, metadata=NO_FLAG)
     change: Augmentation | None = field(default=None, metadata=NO_FLAG)
     along: Along | None = field(default=None, metadata=NO_FLAG)
-    plan: Plan | None = field(default=None, metadata=NO_FLAG)
-    "where images keep their own sizes: patches of them for training, one at a time for an answer"
+    source: Source = field(default=Grid(), metadata=NO_FLAG)
+    "how rows become x and y"
     loaded: Loaded = field(default_factory=Loaded, metadata=NO_FLAG, repr=False, compare=False)
 
     @property
@@ -177,10 +176,20 @@ class Data:
 
     def as_pairs(
         self, kind: Target | None = None, change: Augmentation | None = None, along: Along | None = None,
-        plan: Plan | None = None,
+        source: Source = Grid(),
     ) -> "Data":  # fmt: skip
-        """The same table, its y encoded by `kind`, its training batches changed on the device, y moved along with x, or in patches."""
-        return replace(self, kind=kind, change=change, along=along, plan=plan)
+        """The same table, its y encoded by `kind`, its training batches changed on the device, y moved along with x, by a source."""
+        return replace(self, kind=kind, change=change, along=along, source=source)
+
+    @property
+    def plan(self) -> Plan | None:
+        """Where images keep their own sizes: how they are worked on."""
+        return getattr(self.source, "plan", None)
+
+    @property
+    def unit(self) -> str:
+        """What a row is called."""
+        return self.source.unit or ("image" if self.card().dims else "row")
 
     def read(self, rows: Rows, i: int) -> np.ndarray:
         """One row's x on the card's grid, in its compact type."""
@@ -200,12 +209,11 @@ class Data:
 
     def chunks(self, rows: Rows, device: torch.device) -> Iterator[Any]:
         """x of these rows in order, as many at once as one forward pass takes; images that keep their own sizes one by one."""
-        if self.plan is not None:
-            yield from self.plan.whole(self.card(), rows, device)
-            return
-        pixels = self.pixels(rows)
-        for index in torch.split(torch.arange(len(rows)), CHUNK):
-            yield pixels.take(index, device).to(device)
+        return self.source.chunks(self, rows, device)
+
+    def pieces(self, row: Row, device: torch.device) -> Iterator[Any]:
+        """x of one row piece by piece, as it would arrive."""
+        return self.source.pieces(self, row, device)
 
     def cases(self, part: str) -> Cases:
         """The rows of train or val on the grid of the plan, read once."""
@@ -224,34 +232,19 @@ class Data:
         assert self.kind is not None
         return torch.from_numpy(np.stack([np.asarray(self.kind.encode(r)) for r in rows]))
 
-    def stream(self, *, batch: int, seed: int, device: torch.device, workers: int = 0) -> Stream | Patches:
+    def stream(self, *, batch: int, seed: int, device: torch.device, workers: int = 0) -> Batches:
         """Training batches."""
-        if self.plan is not None:
-            return Patches(
-                self.cases("train"), batch=batch, seed=seed, change=self.change, along=self.along, device=device
-            )
-        rows = self.rows("train")
-        return Stream(
-            self.part("train", workers), self.y(rows), [r["id"] for r in rows], batch=batch, seed=seed, change=self.change,
-            device=device, along=self.along,
-        )  # fmt: skip
+        return self.source.stream(self, batch=batch, seed=seed, device=device, workers=workers)
 
     def sample(self, part: str, most: int | None) -> np.ndarray:
-        """Numbers of the rows of train or val that `batches` gives: all, or an even sample of `most`, in patches at most PATCHES."""
+        """Numbers of the rows of train or val that `batches` gives: all, or an even sample of `most`."""
         rows = len(self.rows(part))
-        n = rows if most is None else min(most, rows, PATCHES if self.plan is not None else most)
+        n = rows if most is None else min(most, rows, self.source.most)
         return np.arange(n) if n == rows else np.linspace(0, rows - 1, n).astype(int)
 
     def batches(self, part: str, size: int, device: torch.device, most: int | None = None) -> Iterator[Batch]:
         """Rows of train or val in order, as they are; with `most` those of `sample`."""
-        rows, chosen = self.rows(part), self.sample(part, most)
-        if self.plan is not None:
-            yield from fixed(self.cases(part), chosen, size, device)
-            return
-        pixels, y, index = self.part(part), self.y(rows), torch.from_numpy(chosen)
-        for low, high in zip(c := edges(len(chosen), size, 1), c[1:], strict=False):
-            some = index[low:high]
-            yield pixels.take(some, device).to(device), y[some].to(device)
+        return self.source.batches(self, part, size, device, most)
 
 
 def plain_fields(value: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ EXPERIMENTS = {
     "ensemble": "runs -> their mean, with how far they disagree",
     "segmentation": "image -> mask (structures, or things told apart)",
     "detection": "image -> boxes of things",
+    "frames": "video -> phase of each frame, as it comes",
 }
 
 

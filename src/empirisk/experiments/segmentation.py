@@ -8,6 +8,7 @@ from empirisk.data.augment import augmentation
 from empirisk.data.masks import Masks
 from empirisk.data.patches import moved
 from empirisk.data.plan import Plan
+from empirisk.data.sources import Windows
 from empirisk.data.table import Data
 from empirisk.erm import Player
 from empirisk.errors import Wrong
@@ -72,7 +73,7 @@ def segmentation(
     mean, std = ([0.0] * card.channels, [1.0] * card.channels) if plan.alone else (card.mean, card.std)
     spec = CHANGES if regularization.augment == "auto" else regularization.augment
     return Experiment(
-        data.as_pairs(kind, change=augmentation(spec, card.dims), along=moved, plan=plan),
+        data.as_pairs(kind, change=augmentation(spec, card.dims), along=moved, source=Windows(plan)),
         Standardised(dropped(net, regularization), mean, std),
         task,
         [Player(regularised(task.loss, regularization))],

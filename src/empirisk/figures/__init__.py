@@ -5,11 +5,11 @@ there is no style attribute and no script, so that the page's content security p
 Everything that comes from outside (names of classes and files) passes through `escaped`.
 """
 
-from empirisk.figures.charts import Curve, chart, histogram, intervals
+from empirisk.figures.charts import Curve, chart, histogram, intervals, ribbons
 from empirisk.figures.figure import Figure, Tile, escaped, interval, matrix, number, operating, tiles
 from empirisk.figures.images import picture
 
 __all__ = [
     "Curve", "Figure", "Tile", "chart", "escaped", "histogram", "interval", "intervals", "matrix", "number", "operating",
-    "picture", "tiles",
+    "picture", "ribbons", "tiles",
 ]  # fmt: skip

@@ -105,6 +105,28 @@ def intervals(rows: Sequence[tuple[str, float | None, float | None, float | None
     return d.svg(label)
 
 
+def ribbons(
+    lanes: Sequence[tuple[str, Sequence[tuple[int, float, float]]]], names: Sequence[str], *, label: str, x: str
+) -> str:  # fmt: skip
+    """Stretches of time as bars, (which of `names`, from, to), in lanes with a name, in pairs: the second of two lies close below the first."""
+    longest = max((b for _, parts in lanes for _, _, b in parts), default=1.0)
+    tall = 15 * len(lanes) + 10 * (len(lanes) // 2)
+    d = _Drawing((0.0, longest), (0.0, float(tall)), tall + 8 + BOTTOM, left=92, top=8)
+    d.axes(x)
+    for i, (name, parts) in enumerate(lanes):
+        high = tall - 15 * i - 10 * (i // 2)
+        d.text("note" if i % 2 else "tick", 0, d.at(0, high - 7)[1] + 4, name, 14)
+        for k, a, b in parts:
+            d.path(f"ribbon s{k % STYLES}", (a, a, b, b), (high - 13, high, high, high - 13))
+    items = ""
+    for k, name in enumerate(names):
+        sample = (
+            f'<svg viewBox="0 0 28 10" aria-hidden="true"><path class="ribbon s{k % STYLES}" d="M1 0H27V10H1Z"/></svg>'
+        )
+        items += f"<li>{sample}{escaped(name, 60)}</li>"
+    return d.svg(label) + f'<ul class="legend">{items}</ul>'
+
+
 class _Drawing:
     """Paths and words over two axes; a point is a path of no length with a round end."""
 

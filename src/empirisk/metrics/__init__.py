@@ -27,6 +27,9 @@ METRICS: dict[str, str] = {
     "froc": "share of things found (overlap .1), mean over 1/8 to 8 false alarms an image",
     "sensitivity_at_1": "share of things found (overlap .1) at one false alarm an image",
     "count_mae": "mean error of the number of things in an image",
+    "jaccard": "frames of a phase in truth and answer over those in either, the mean over phases",
+    "edit": "1 - changes that turn the answer's order of phases into the true one, a share of the longer of them",
+    "relaxed_accuracy": "share of frames whose answer is the truth of a moment at most 10 s away",
 }
 """Name and meaning. The macro value stands under the plain name, one class under name/class."""
 

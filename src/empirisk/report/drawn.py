@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from empirisk.data.rows import looked_at
 from empirisk.figures import Curve, Figure, Tile, chart, number, picture, tiles
 from empirisk.report.evidence import PARTS
 
@@ -102,7 +103,7 @@ def of_data(
 
 
 def contact_sheet(rows: Sequence[Mapping[str, Any]], column: str = "") -> list[Figure]:
-    """The first training images of each class, as they are stored; of a volume the middle slice. Vectors have none.
+    """The first training images of each class, as they are stored; of a volume the middle slice, of a video a frame. Vectors have none.
 
     Of the columns label, target, mask and boxes the one named is shown; if none is, the first that there is.
     """
@@ -116,7 +117,8 @@ def contact_sheet(rows: Sequence[Mapping[str, Any]], column: str = "") -> list[F
     items, drawn = [], False
     for name, some in sorted(groups.items())[: 2 * SHEET]:
         for row in some[:most]:
-            image, target = row["x"].read(), row.get("target")
+            seen, target = looked_at(row), row.get("target")
+            image = seen[len(seen) // 2].read()
             if image.ndim < 3:
                 return []
             words = name or (f"target {number(float(target))}" if target not in (None, "") else "")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from empirisk import runtime
+from empirisk.data.sources import Grid
 from empirisk.errors import Wrong
 from empirisk.estimate import Estimate, Statistic, values
 from empirisk.experiment import Answer, Experiment, Rows
@@ -61,8 +62,8 @@ def attacked(e: Experiment, device: torch.device) -> tuple[Rows, dict[At, list[A
     """
     if e.task.loss is None:
         raise Wrong("a game has no one loss to raise", remedy="attack a run that minimises one")
-    if not e.data.card().dims or e.data.plan is not None:
-        how = "in patches of their own size" if e.data.card().dims else "as numbers"
+    if not e.data.card().dims or not isinstance(e.data.source, Grid):
+        how = "as they come" if e.data.card().dims else "as numbers"
         raise Wrong(f"these rows are answered {how}, not as images of one size", remedy="attack a run that does so")
     e.model.to(device).eval()
     rows = e.data.rows("val")

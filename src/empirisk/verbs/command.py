@@ -40,7 +40,7 @@ def flag(p: inspect.Parameter, title: str, words: str) -> inspect.Parameter:
     title = FIRST if p.name in MOST_USED or p.default is p.empty else title
     help_ = words.replace("None with", "if not given, with").replace("None:", "if not given:")
     default = p.default is not None and p.default is not False
-    no = f"--no-{p.name}" if p.annotation == bool | None else ""  # of three values: yes, no, the model's own
+    no = f"--no-{p.name}" if p.annotation == bool | None or p.default is True else ""  # what is on, or the model's own
     shown = Parameter(help=help_, group=GROUPS[title], show_default=default, negative=no)
     return p.replace(annotation=Annotated[p.annotation, shown])
 

@@ -20,7 +20,13 @@ from empirisk.verbs.words import counts, understood
 
 MOST = 40
 """Classes whose rows are told on the terminal."""
-TASKS = {"target": "regression", "label": "classification", "mask": "segmentation", "boxes": "detection"}
+TASKS = {
+    "target": "regression",
+    "label": "classification",
+    "mask": "segmentation",
+    "boxes": "detection",
+    "phases": "frames",
+}
 """What rows hold -> the experiment that learns it; the first that some row holds."""
 
 

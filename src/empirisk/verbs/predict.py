@@ -1,5 +1,6 @@
 """Answers for new images: needs the run folder and nothing else."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,10 +20,14 @@ SHOWN = 12
 """Answers shown on the terminal."""
 
 
-def predicted(run: Run, given: list[Any], *, device: torch.device) -> tuple[Experiment, Rows, list[Answer]]:
-    """The experiment, the rows of paths, arrays (C, *size) or (*size) and tensors, and an answer for each."""
+def predicted(
+    run: Run, given: list[Any], *, device: torch.device, stream: bool = False
+) -> tuple[Experiment, Rows, list[Answer]]:
+    """The experiment, the rows of paths, arrays (C, *size) or (*size) and tensors, and an answer for each, with `stream` as `streamed`."""
     e = run.experiment()
     card, rows = e.data.card(), Rows()
+    if stream:
+        joins(e)  # before anything is read
     for i, value in enumerate(given):
         if isinstance(value, (str, Path)):
             rows += e.data.other(str(value))
@@ -35,11 +40,30 @@ def predicted(run: Run, given: list[Any], *, device: torch.device) -> tuple[Expe
         rows.append({"id": f"array/{i}", "x": x, "patient": None, "part": "new"})
     if not rows:
         raise Wrong("there is nothing to predict", remedy="give pictures, a folder, an archive or arrays")
-    return e, rows, answer(e, rows, device)
+    return e, rows, streamed(e, rows, device) if stream else answer(e, rows, device)
+
+
+def joins(e: Experiment) -> Callable[[list[Answer]], Answer]:
+    """How the task joins the answers to the pieces of a row; `Wrong` (exit 2) where it answers a row as a whole."""
+    if e.task.join is None:
+        raise Wrong(f"--stream: {e.name} answers a row as a whole, not as it arrives", remedy="leave --stream out")
+    return e.task.join
+
+
+@torch.no_grad()
+def streamed(e: Experiment, rows: Rows, device: torch.device) -> list[Answer]:
+    """As `answer`, but each row piece by piece, as it would arrive; of what came before only the model's state is held.
+
+    `Wrong` (exit 2) where the task answers a row as a whole.
+    """
+    join = joins(e)
+    e.model.to(device).eval()
+    return [join([said for x in e.data.pieces(row, device) for said in e.task.predict(e.model, x)]) for row in rows]
 
 
 def predict(
     run: Trained, /, *paths: Annotated[str, Parameter(help="pictures, folders, archives or tables")],
+    stream: Annotated[bool, Parameter(help="answer a video frame by frame, as it would arrive, at a memory that does not grow")] = False,
     device: Device = "auto", json: Json = False,
 ) -> None:  # fmt: skip
     """Answer for new images and write RUN/predictions/NAME.csv; the training data may be gone.
@@ -50,7 +74,7 @@ def predict(
     if not paths:
         raise Wrong("no image is given", remedy="empirisk predict RUN PATH...")
     opened = load(run)
-    e, rows, answers = predicted(opened, list(paths), device=runtime.device_named(device))
+    e, rows, answers = predicted(opened, list(paths), device=runtime.device_named(device), stream=stream)
     file, cells = opened.write_predictions(e, rows, answers, joined(paths))
     cells = [{k: v for k, v in c.items() if k != "patient"} for c in cells]
     for c in cells[:SHOWN]:

@@ -36,7 +36,7 @@ def patients(rows: Rows) -> list[str | None]:
 
 def judge(e: Experiment, rows: Rows, scores: Scored, keep: np.ndarray | None = None) -> dict[str, Estimate]:
     """Every score with its interval."""
-    return estimates(scores, patients(rows), keep=keep, unit="image" if e.data.card().dims else "row")
+    return estimates(scores, patients(rows), keep=keep, unit=e.data.unit)
 
 
 def rivals(e: Experiment, rows: Rows) -> dict[str, Scored]:
