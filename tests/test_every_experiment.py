@@ -119,7 +119,7 @@ def test_the_test_set_is_judged_with_intervals(tried):
 
 def test_a_new_file_is_answered_in_its_own_form_when_the_data_are_gone(tried, tmp_path, monkeypatch):
     name, _, run = tried
-    new = tmp_path / {"picture": "new.png", "table": "new.csv", "video": "new.mp4"}[TRIES[name].new]
+    new = tmp_path / {"picture": "new.png", "table": "new.csv", "records": "new.csv", "video": "new.mp4"}[TRIES[name].new]
     if TRIES[name].new == "picture":
         from PIL import Image
 
@@ -127,7 +127,7 @@ def test_a_new_file_is_answered_in_its_own_form_when_the_data_are_gone(tried, tm
     elif TRIES[name].new == "video":
         new.write_bytes(phantom_video.table(videos=8, size=16).rows[0]["x"].source)
     else:
-        new.write_text("x\n.25\n")
+        new.write_text({"table": "x\n.25\n", "records": "mean area,mean texture\n600,18\n"}[TRIES[name].new])
 
     def gone(*args, **options):
         raise AssertionError("the training data were read")

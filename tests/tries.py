@@ -18,6 +18,7 @@ class Try:
 
 
 PHANTOM = "phantom:images=240,size=32"
+TWO = "breast-cancer:inputs=mean_area|mean_texture"
 TRIES = {
     "classification": Try((PHANTOM,), ("--width", "8", "--epochs", "12"), ("curve",)),
     "regression": Try((PHANTOM,), ("--width", "8", "--epochs", "12"), ("breast-cancer",)),
@@ -30,6 +31,10 @@ TRIES = {
         ("curve",),
         new="video",
     ),
+    "clustering": Try((TWO,), ("--clusters", "2"), ("phantom:images=20,size=32", "--codes", "40"), new="records"),
+    "density": Try(("curve:train=400",), (), ("phantom:images=20,size=32", "--codes", "40"), new="table"),
+    "density flow": Try((TWO,), ("--model", "flow", "--epochs", "60"), ("curve",), new="records"),
+    "anomaly": Try((PHANTOM,), ("--normal", "benign", "--width", "8", "--epochs", "8"), ("breast-cancer",)),
     "ensemble": Try(("first", "second"), (), ("curve",)),
 }
 PARENTS = ("first", "second")

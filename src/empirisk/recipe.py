@@ -141,6 +141,15 @@ def refuse_below_0(flags: Recipe | Regularization, *names: str) -> None:
             raise Wrong(f"--{dashed(name)} is {value}", remedy="it must be 0 or above")
 
 
+def refuse_steps(what: str, *groups: Recipe | Regularization, **given: bool) -> None:
+    """Refuse what only steps can honour, of a closed form: `Wrong` (exit 2), naming the flag; `given` are further flags by name."""
+    for group in groups:
+        usual = type(group)()
+        given |= {k: v != getattr(usual, k) for k, v in vars(group).items() if k not in {"seed", "precision"}}
+    for flag in (k for k, differs in given.items() if differs):
+        raise Wrong(f"--{dashed(flag)}: {what} takes no steps, it is solved at once", remedy="leave it out")
+
+
 def dashed(name: str) -> str:
     """A field as its flag is written."""
     return name.replace("_", "-")

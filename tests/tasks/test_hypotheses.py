@@ -66,7 +66,7 @@ def test_a_linear_model_has_a_straight_border(runs):
 
 def test_runs_of_cells_fill_the_plane():
     cells = np.array([[0, 0, 1], [1, 1, 1]])
-    found = hypotheses._runs(cells)
+    found = hypotheses.runs(cells)
     assert [r[0] for r in found] == [0, 1, 1]
     assert sum((right - left) * (top - bottom) for _, left, bottom, right, top in found) == pytest.approx(1)
 

@@ -46,7 +46,7 @@ class Answers(NamedTuple):
 def answers(sheet: Sheet, columns: Columns) -> Answers:
     """Label, target, mask and boxes, patient, part and the other columns of each row of a sheet.
 
-    Raises Wrong (exit 2): no row, no truth (unless `bare`), masks or boxes without images, what `column`, `labels.read`,
+    Raises Wrong (exit 2): no row, no truth (unless `bare` or `truthless`), masks or boxes without images, what `column`, `labels.read`,
     `_maps` and `_boxes` refuse.
     """
     if not sheet.at:
@@ -67,7 +67,7 @@ def answers(sheet: Sheet, columns: Columns) -> Answers:
     if role["boxes"]:
         truth["boxes"] = _boxes(sheet, role["boxes"])
     gone = [i for i, *said in zip(sheet.at, *truth.values(), strict=True) if all(a is None for a in said)]
-    if len(gone) == len(sheet.at) and not bare:
+    if len(gone) == len(sheet.at) and not (bare or columns.truthless):
         hint = "name it with --label or --target, --mask or --boxes"
         raise refused(sheet.where, f"no labels or numbers in {listed(list(sheet.columns))}", hint)
     odd += [f"{len(gone)} rows have no label: {labels.named(gone)}"] if gone and truth else []

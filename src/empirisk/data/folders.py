@@ -23,8 +23,8 @@ VOLUME = "volume"  # Column of all structures of a Decathlon case together, mm3;
 def table(folder: Path, columns: Columns) -> Table:
     """The table of class folders: FOLDER/class/picture, or FOLDER/{train,val,test}/class/picture; deeper ones belong to the class.
 
-    It is that of a sheet of their names; ids are paths relative to the folder. With `bare` (what is to be predicted) a folder of
-    pictures without class folders has rows without labels. Raises Wrong (exit 2): no picture, pictures without class folders, a
+    It is that of a sheet of their names; ids are paths relative to the folder. With `bare` (what is to be predicted) or
+    `truthless` a folder of pictures without class folders has rows without labels. Raises Wrong (exit 2): no picture, pictures without class folders, a
     single class, what `columns.samples` refuses.
     """
     there = pictures.files(folder)
@@ -39,7 +39,7 @@ def table(folder: Path, columns: Columns) -> Table:
     names = ["/".join(parts) for parts in inside]
     classes = [parts[split] if len(parts) > 1 + split else "" for parts in inside]
     loose = [name for name, label in zip(names, classes, strict=True) if not label]
-    if not columns.bare and (loose or (len({*classes}) < 2 and not columns.classes)):
+    if not (columns.bare or columns.truthless) and (loose or (len({*classes}) < 2 and not columns.classes)):
         what = f"pictures outside of class folders: {listed(loose, 3)}" if loose else f"a single class, {classes[0]}"
         raise refused(folder, what, "put each class into a folder of its own name, or give a .csv with image and label")
     cells = {"image": names} | ({} if loose else {"label": classes})
@@ -86,7 +86,7 @@ def pairs(folder: Path, images: Mapping[str, Path], maps: Mapping[str, Path], co
     place than its image.
     """
     images, maps = ({k: p for k, p in some.items() if pictures.is_picture(p)} for some in (images, maps))
-    if not set(images) & set(maps) and not (columns.bare and images):
+    if not set(images) & set(maps) and not ((columns.bare or columns.truthless) and images):
         what, where = f"no image of {folder} has a label map of its name", f"{len(images)} images, {len(maps)} maps"
         raise Wrong(what, where=where, remedy="call images/A.png and labels/A.png alike")
     rows: Rows = []

@@ -78,6 +78,7 @@ class Columns:
     "columns of the input vector, in order, where there is no picture; a trained model's own"
     skip_bad: int = 0  # unreadable pictures to leave out at most
     bare: bool = False  # rows need no truth: they are to be predicted
+    truthless: bool = False  # nor do those that teach: nothing is to be told apart
 
     def class_names(self) -> tuple[str, ...]:
         """The given names of the classes, in order; refuses (Wrong, exit 2) a name twice."""

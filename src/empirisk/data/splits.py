@@ -5,12 +5,14 @@ import re
 import statistics
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from empirisk.data.rows import Row, Rows
-from empirisk.errors import RUN, Wrong, listed
+from empirisk.data.targets import Classes
+from empirisk.data.unlabelled import classes_of
+from empirisk.errors import RUN, Wrong, listed, near, shown
 
 SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
 BINS = 5  # Quantile bins of a number, for stratifying.
@@ -85,6 +87,29 @@ def folded(rows: Rows, fold: str, *, seed: int = 0) -> Rows:
     shut = dict.fromkeys((row["id"] for row in rows if row.get("part") == "test"), "")
     parts = dict.fromkeys(shares, "test") | teach | shut
     return [row | {"part": parts[row["id"]]} for row in rows]
+
+
+def of_one_class(rows: Rows, name: str, classes: Sequence[str]) -> Rows:
+    """The rows, those of training that are of another class, or of none, left out with the reason why.
+
+    `classes` are the names in their order where the form of the data fixes them; a class goes by name or by its number.
+    Raises Wrong (exit 2): no row has a class, rows have several, no class is called so, no training row is of it.
+    """
+    known = tuple(classes) or classes_of(rows)
+    if not known or any(isinstance(r.get("label"), tuple) for r in rows):
+        raise Wrong(
+            f"no class {shown(name)!r}: the rows have no class, or several each", remedy="name its column with --label"
+        )
+    number = Classes(known).index(name)
+    if number is None:
+        raise Wrong(
+            f"no class is called {shown(name)!r}", remedy=near(name, known) or f"there are {listed(list(known))}"
+        )
+    wanted = known[number]
+    if not any(r["part"] == "train" and r.get("label") == wanted for r in rows):
+        raise Wrong(f"no training row is {shown(wanted)}", remedy="give rows of it, or another class")
+    other = {"part": "", "why": f"not {wanted}"}
+    return [r | other if r["part"] == "train" and r.get("label") != wanted else r for r in rows]
 
 
 def as_saved(rows: Rows, saved: dict[str, dict[str, str]], hashes: dict[str, str]) -> tuple[Rows, list[str]]:

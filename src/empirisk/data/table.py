@@ -96,6 +96,10 @@ class Data:
     "unreadable pictures to leave out at most"
     classes: str | None = field(default=None, metadata=NO_FLAG)
     "names of the classes or structures in order; a flag of those experiments that have such"
+    truthless: bool = field(default=False, metadata=NO_FLAG)
+    "rows need no class or number, as nothing is to be told apart"
+    only: str | None = field(default=None, metadata=NO_FLAG)
+    "class of the training rows, by name or number; those of others are left out of training"
     facts: dict[str, Any] = field(default_factory=dict, metadata=NO_FLAG)
     "learned from the training rows: saved, read back"
     assigned: dict[str, dict[str, str]] = field(default_factory=dict, metadata=NO_FLAG)
@@ -127,7 +131,8 @@ class Data:
                 self.loaded.hashes = prints.hashes
                 audit = audits.audit(rows, prints, waive=self.waive)
                 out, self.facts["audit"] = audit.left_out, audit.record()
-                self.loaded.rows = [r | {"why": out[r["id"]], "part": ""} if r["id"] in out else r for r in rows]
+                rows = [r | {"why": out[r["id"]], "part": ""} if r["id"] in out else r for r in rows]
+                self.loaded.rows = rows if self.only is None else splits.of_one_class(rows, self.only, table.classes)
             self.loaded.table = table
         return self.loaded
 

@@ -7,12 +7,11 @@ from empirisk.data.augment import augmentation
 from empirisk.data.table import Data
 from empirisk.data.targets import Number
 from empirisk.erm import Player
-from empirisk.errors import Wrong
 from empirisk.experiment import Experiment, experiment
 from empirisk.models.layers import Standardised
 from empirisk.models.polynomial import Polynomial, least_squares
 from empirisk.models.transfer import begin, parents
-from empirisk.recipe import Architecture, Recipe, Regularization, dashed
+from empirisk.recipe import Architecture, Recipe, Regularization, refuse_steps
 from empirisk.regularization import dropped, regularised, terms
 from empirisk.tasks import regression as tasks
 
@@ -45,7 +44,7 @@ def regression(
     assert task.loss is not None
     solved = isinstance(net, Polynomial)
     if solved:
-        refuse_steps(recipe, regularization, {"loss": loss != "squared", "mixup": mixup > 0})
+        refuse_steps("a polynomial", recipe, regularization, loss=loss != "squared", mixup=mixup > 0)
     return Experiment(
         data.as_pairs(kind, change=augmentation(regularization.augment, card.dims, rigid=True)),
         Standardised(dropped(net, regularization), card.mean, card.std),
@@ -56,13 +55,3 @@ def regression(
         least_squares if solved else None,
         parents=parents(architecture.weights),
     )
-
-
-def refuse_steps(recipe: Recipe, regularization: Regularization, given: dict[str, bool]) -> None:
-    """Refuse what only steps can honour: `Wrong` (exit 2), naming the flag."""
-    for group in (recipe, regularization):
-        usual = type(group)()
-        given |= {k: v != getattr(usual, k) for k, v in vars(group).items() if k not in {"seed", "precision"}}
-    for flag in (k for k, differs in given.items() if differs):
-        what = "a polynomial takes no steps, it is solved by least squares"
-        raise Wrong(f"--{dashed(flag)}: {what}", remedy="leave it out")

@@ -30,6 +30,10 @@ METRICS: dict[str, str] = {
     "jaccard": "frames of a phase in truth and answer over those in either, the mean over phases",
     "edit": "1 - changes that turn the answer's order of phases into the true one, a share of the longer of them",
     "relaxed_accuracy": "share of frames whose answer is the truth of a moment at most 10 s away",
+    "ari": "agreement of groups with classes beyond chance, by pairs of rows",
+    "nmi": "what groups and classes tell of each other, of all that there is to tell",
+    "silhouette": "how much nearer rows are to their own group than to the next, from -1 to 1",
+    "log_likelihood": "mean of log p(x) under the density, nats a sample",
 }
 """Name and meaning. The macro value stands under the plain name, one class under name/class."""
 

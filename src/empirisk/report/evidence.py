@@ -12,6 +12,7 @@ NAMES = {
     "auc": "AUC", "f1": "F1", "r2": "R²", "mae": "mean absolute error", "rmse": "root mean squared error", "ece": "calibration error (ECE)",
     "brier": "Brier score", "spearman": "Spearman correlation", "dice": "Dice", "surface_dice": "surface Dice", "hd95": "95 % Hausdorff distance",
     "ap50": "AP50", "ap": "AP", "froc": "FROC score", "sensitivity_at_1": "sensitivity at one false alarm", "count_mae": "mean error of the count",
+    "ari": "adjusted Rand index", "nmi": "normalised mutual information", "log_likelihood": "log-likelihood",
 }  # fmt: skip
 """Metrics whose name is not their words."""
 PARTS = {"train": "training", "val": "validation", "test": "test"}

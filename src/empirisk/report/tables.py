@@ -21,7 +21,7 @@ def numbers(c: Context) -> list[dict[str, Any]]:
     val = {"": m["val"]} if c.part == "test" and m.get("val") else {}
     out = [
         _table(f"On {ev.rows_of(c, c.part)}", main if newest else {}, counts=True),
-        _table("Class by class", each, turned=True),
+        _table("One by one", each, turned=True),
         _table("Difference from each baseline, on the same rows",
                {f"less {b}": d for b, d in m.get("difference", {}).items()}, ties=True),
         _table("What the baselines reach", m.get("baseline", {}), hidden=True),

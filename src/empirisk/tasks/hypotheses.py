@@ -1,6 +1,8 @@
 """A hypothesis on one number or two, drawn: the fit among its points, of polynomials the U curve of the error, decision regions."""
 
-from itertools import groupby
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import chain, groupby
 
 import numpy as np
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 from empirisk.data import embedded
 from empirisk.data.table import Rows
 from empirisk.data.targets import Classes, Number
-from empirisk.experiment import Experiment
+from empirisk.experiment import Answer, Experiment
 from empirisk.figures import Curve, Figure, chart, number
 from empirisk.models.layers import Standardised
 from empirisk.models.polynomial import Polynomial, least_squares
@@ -45,7 +47,7 @@ def _said(model: nn.Module, x: np.ndarray, target: Number) -> np.ndarray:
 
 def _input(model: nn.Module, x: np.ndarray) -> torch.Tensor:
     """x (N, D) as the model takes it, where it is."""
-    return torch.from_numpy(x.astype(np.float32)).to(next(iter(model.parameters())).device)
+    return torch.from_numpy(x.astype(np.float32)).to(next(chain(model.parameters(), model.buffers())).device)
 
 
 def _points(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -98,33 +100,47 @@ def _u_curve(experiment: Experiment, target: Number, degree: int) -> Figure:
 
 def of_two_numbers(experiment: Experiment, rows: Rows, classes: Classes) -> list[Figure]:
     """The plane of the two inputs, tinted by the class that is chosen there, with the rows; nothing where x is not two numbers."""
-    card = experiment.data.card()
-    if len(card.inputs) != 2 or classes.multi:
+    if len(experiment.data.card().inputs) != 2 or classes.multi:
         return []
-    x = np.array([r["x"].read() for r in rows], float)  # (N, 2)
-    margin = 0.05 * np.ptp(x, 0)
-    low, high = x.min(0) - margin, x.max(0) + margin
-    centres = [a + (b - a) * (np.arange(STEPS) + 0.5) / STEPS for a, b in zip(low, high, strict=True)]
-    chosen = _chosen(experiment, np.stack(np.meshgrid(*centres), -1).reshape(-1, 2)).reshape(STEPS, STEPS)
+
     y = np.array([int(classes.encode(r)) for r in rows])
-    right = _chosen(experiment, x) == y
-    points = [Curve(name, x[y == k, 0], x[y == k, 1], dots=True) for k, name in enumerate(classes.names)]
+    right = int((_chosen(experiment, np.array([r["x"].read() for r in rows], float)) == y).sum())
     text = (
         f"The tint is the class that is chosen there, a point one of {len(rows)} rows in the colour of its true class: "
-        f"{int(right.sum())} lie in a region of their own. A linear model's border is a straight line."
+        f"{right} lie in a region of their own. A linear model's border is a straight line."
     )
-    svg = chart(points, label=text, x=card.inputs[0], y=card.inputs[1], square=True,
-                x_range=(float(low[0]), float(high[0])), y_range=(float(low[1]), float(high[1])), tint=_runs(chosen))  # fmt: skip
-    table = tuple((r["id"], float(a), float(b), classes.names[k]) for r, (a, b), k in zip(rows, x, y, strict=True))
-    return [Figure("regions", "Decision regions", svg, text, "pictures", ("id", *card.inputs, "truth"), table)]
+    return [regions(experiment, rows, y, dict(enumerate(classes.names)), partial(_chosen, experiment), text)]
 
 
 def _chosen(experiment: Experiment, x: np.ndarray) -> np.ndarray:
     """Class numbers (N,) that are chosen at x (N, 2)."""
-    return np.array([a.choice for a in experiment.task.predict(experiment.model, _input(experiment.model, x))])
+    return np.array([a.choice for a in asked(experiment, x)])
 
 
-def _runs(cells: np.ndarray) -> list[tuple[int, float, float, float, float]]:
+def asked(experiment: Experiment, x: np.ndarray) -> list[Answer]:
+    """The answers at x (N, D), rows of numbers."""
+    return experiment.task.predict(experiment.model, _input(experiment.model, x))
+
+
+def regions(
+    experiment: Experiment, rows: Rows, y: np.ndarray, names: Mapping[int, str], chosen: Callable[[np.ndarray], np.ndarray], text: str,
+    key: str = "regions", title: str = "Decision regions",
+) -> Figure:  # fmt: skip
+    """The plane of two numbers, tinted by what is `chosen` at x (N, 2), with the rows in the colours of y (N,): keys of `names`."""
+    inputs = experiment.data.card().inputs
+    x = np.array([r["x"].read() for r in rows], float)  # (N, 2)
+    margin = 0.05 * np.ptp(x, 0)
+    low, high = x.min(0) - margin, x.max(0) + margin
+    centres = [a + (b - a) * (np.arange(STEPS) + 0.5) / STEPS for a, b in zip(low, high, strict=True)]
+    cells = chosen(np.stack(np.meshgrid(*centres), -1).reshape(-1, 2)).reshape(STEPS, STEPS)
+    points = [Curve(name, x[y == k, 0], x[y == k, 1], dots=True, style=k) for k, name in names.items()]
+    svg = chart(points, label=text, x=inputs[0], y=inputs[1], square=True,
+                x_range=(float(low[0]), float(high[0])), y_range=(float(low[1]), float(high[1])), tint=runs(cells))  # fmt: skip
+    table = tuple((r["id"], float(a), float(b), names[int(k)]) for r, (a, b), k in zip(rows, x, y, strict=True))
+    return Figure(key, title, svg, text, "pictures", ("id", *inputs, "class or cluster"), table)
+
+
+def runs(cells: np.ndarray) -> list[tuple[int, float, float, float, float]]:
     """Cells (rows, columns) of class numbers as rectangles (class, left, bottom, right, top) in shares of the axes."""
     out = []
     for i, row in enumerate(cells):

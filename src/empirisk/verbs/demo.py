@@ -2,7 +2,7 @@
 
 import inspect
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -19,6 +19,9 @@ from empirisk.verbs.words import against
 FIRST = "classification"
 LONG, SHORT = ("phantom:size=64", 30), ("phantom:images=400,size=48", 12)
 """Data and epochs of the first demo, and of any other."""
+VIDEOS = "phantom-video:videos=40,size=16"
+GIVEN: dict[str, dict[str, Any]] = {"anomaly": {"normal": "benign"}}
+"""What an experiment must be told of the phantom."""
 
 
 def demo(
@@ -55,15 +58,17 @@ def joins(experiment: str) -> bool:
 def made(experiment: str, folder: Path, say: Say) -> Experiment:
     """The experiment on the phantom after a leak was refused; where it is made of runs, of two that are trained beside `folder`."""
     of_runs, (data, epochs) = joins(experiment), LONG if experiment == FIRST else SHORT
-    build = named(FIRST if of_runs else experiment)
+    of_videos = experiment == "frames"
+    build, own = named(FIRST if of_runs else experiment), GIVEN.get(experiment, {})
     try:
-        build(f"{data},planted=1")
+        (named(FIRST) if of_videos else build)(f"{data},planted=1", **own)
     except Wrong as refused:
         say("Leak", f"planted on purpose: {refused.what}; {refused.where}")
         say("", f"refused; going on without {phantom.PLANTED}, as a table without that patient")
-    data = f"{data},without={phantom.PLANTED}"
+    data = VIDEOS if of_videos else f"{data},without={phantom.PLANTED}"
     if not of_runs:
-        return build(data, epochs=epochs)
+        e = build(data, **own)
+        return build(data, epochs=epochs, **own) if e.players else e
     members = {seed: folder.with_name(f"{folder.name}-member-{seed}") for seed in (0, 1)}
     paths = [train(build(data, epochs=epochs, seed=seed), path, say=say).path for seed, path in members.items()]
     return named(experiment)([str(path) for path in paths])

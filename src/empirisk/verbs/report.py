@@ -67,7 +67,7 @@ def command_of(record: dict[str, Any]) -> str:
     words += [str(arguments["data"])] if "data" in arguments else []
     for key, value in arguments.items():
         if key not in {"data", "runs"} and key in known and value != known[key].default:
-            flag = key.replace("_", "-")
+            flag, value = key.replace("_", "-"), value["path"] if isinstance(value, dict) else value  # a run by value
             words += [f"--{'' if value else 'no-'}{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
     return shlex.join(words)
 

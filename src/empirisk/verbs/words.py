@@ -45,7 +45,9 @@ def data(say: Say, e: Experiment) -> None:
 def odd_of(e: Experiment) -> list[str]:
     """What is odd in the data, what the audit and the split found."""
     loaded, found = e.data.prepared(), e.data.facts.get("audit", {})
-    out = [r["id"] for r in loaded.rows if r.get("why")]
+    copies = set(found.get("left_out", {}))
+    out = [r["id"] for r in loaded.rows if r["id"] in copies]
+    others = Counter(str(r["why"]) for r in loaded.rows if r.get("why") and r["id"] not in copies)
     twins = {p: n - found["identical"][p] for p, n in found.get("twins", {}).items()}  # copies are left out
     near = [f"{n} of {pair.split('/')[1]}" for pair, n in twins.items() if n and pair.startswith("train")]
     lines = {
@@ -53,6 +55,7 @@ def odd_of(e: Experiment) -> list[str]:
         f"near-twins of training images: {', '.join(near)}; numbers are given with and without them": near,
         f"{len(loaded.added)} rows were added since the split was saved and are left out: {listed(loaded.added, 3)}": loaded.added,
     }
+    lines |= {f"{n:,} training rows are left out: {why}": [why] for why, n in others.items()}
     return [*(loaded.table.odd if loaded.table else ()), *(line for line, some in lines.items() if some)]
 
 
