@@ -34,6 +34,9 @@ MODELS = ("linear", "mlp", "lenet", "alexnet", "vgg11", "googlenet", "resnet18",
 BUDGET = "--adversarial .00784"
 """2/255, in the units of the image."""
 
+SIZES = (2, 4, 8, 16, 32, 64, 128)
+"""Numbers of a code."""
+
 JOBS = {
     "pneumoniamnist": Job("classification", CHEST, ("auc", "accuracy"), "image to class: chest X-rays"),
     "breastmnist": Job(
@@ -73,5 +76,14 @@ JOBS = {
     "nodules": Job(
         "detection", "phantom:dims=3,images=600,size=32", ("sensitivity_at_1", "ap50"),
         "volume to boxes: nodules, 8 to 14 times the noise",
+    ),
+    "autoencoder": Job("autoencoder", CHEST, ("psnr", "mse", "probe_auc"), "without labels: an image as 32 numbers", minutes=3),
+    "simclr": Job(
+        "autoencoder", CHEST, ("knn_auc", "probe_auc", "matched"), "without labels: an embedding by contrast", minutes=3,
+        flags="--model simclr",
+    ),
+    "codes": Job(
+        "autoencoder", CHEST, ("psnr", "mse"), "error against the size of a code, on validation", minutes=1, seeds=(0,),
+        variants={f"{k}": f"--codes {k}" for k in (32, *(k for k in SIZES if k != 32))}, part="val",
     ),
 }  # fmt: skip

@@ -119,7 +119,9 @@ def test_the_test_set_is_judged_with_intervals(tried):
 
 def test_a_new_file_is_answered_in_its_own_form_when_the_data_are_gone(tried, tmp_path, monkeypatch):
     name, _, run = tried
-    new = tmp_path / {"picture": "new.png", "table": "new.csv", "records": "new.csv", "video": "new.mp4"}[TRIES[name].new]
+    new = (
+        tmp_path / {"picture": "new.png", "table": "new.csv", "records": "new.csv", "video": "new.mp4"}[TRIES[name].new]
+    )
     if TRIES[name].new == "picture":
         from PIL import Image
 

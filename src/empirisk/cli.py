@@ -33,6 +33,7 @@ VERBS = {
     "Use": {
         "test": ("test:test", "Open the test set, or judge on other data."),
         "predict": ("predict:predict", "Answer for new images; needs no training data."),
+        "embed": ("embed:embed", "What a run sees in images as numbers, and a map of them."),
     },
     "Trust": {
         "report": ("report:report", "Write the page again, and show it as text."),

@@ -49,7 +49,7 @@ class Augmentation:
     def apply(self, x: Tensor, p: Parameters) -> Tensor:
         """Float x (n, C, *size), any units, changed; beyond its border an image goes on with its outermost values."""
         x = resampled(x, self.matrix(p, x.shape[2:])) if self.shapes else x.clone()
-        span = span_of(x)
+        span = span_of(x.detach())
         for tone in self.tones:
             x, span = tone.apply(x, p, span)
         return x

@@ -58,21 +58,24 @@ def write_mask(folder: Path, stem: str, labels: np.ndarray, reference: Reference
         write(path, out.getvalue())
     else:
         path = folder / f"{stem}.nii.gz"
-        write(path, gzip.compress(_nifti(labels, known), compresslevel=6, mtime=0))
+        write(path, gzip.compress(nifti_bytes(labels, known), compresslevel=6, mtime=0))
     return path
 
 
-def _nifti(labels: np.ndarray, known: Geometry | None) -> bytes:
-    """The bytes of a NIfTI file, the header that of the image where it came from one, in the world of `known`."""
+def nifti_bytes(values: np.ndarray, known: Geometry | None) -> bytes:
+    """The bytes of a NIfTI file of (D, H, W), (H, W) or with channels (C, D, H, W), in the world of `known`.
+
+    The header is that of the image where it came from one.
+    """
     from nibabel.nifti1 import Nifti1Image
 
-    array = (labels if labels.ndim == 3 else labels[None]).T  # (i, j, k)
+    array = (values if values.ndim > 2 else values[None]).T  # (i, j, k) or (i, j, k, c)
     if known is not None and known.form == "nifti":
         kind, mine, *_ = header(Path(known.source))
-        axes = min(int(mine["dim"][0]), 3)
+        axes = array.ndim if array.ndim > 3 else min(int(mine["dim"][0]), 3)
         array = array.reshape(array.shape[:axes])  # (i, j) of a picture in two axes
         affine = mine.get_best_affine()
-        mine.set_data_dtype(labels.dtype)
+        mine.set_data_dtype(values.dtype)
         mine.set_slope_inter(1, 0)
         mine["vox_offset"] = 0
         for text in {"descrip", "aux_file", "db_name", "intent_name"} & set(mine.keys()):  # may tell of the patient

@@ -16,6 +16,7 @@ EXPERIMENTS = {
     "segmentation": "image -> mask (structures, or things told apart)",
     "detection": "image -> boxes of things",
     "frames": "video -> phase of each frame, as it comes",
+    "autoencoder": "image -> a few numbers, and back; without labels",
     "clustering": "rows -> groups that nobody named (k-means, mixture, HDBSCAN)",
     "density": "rows -> how likely they are (mixture, kernel, flow)",
     "anomaly": "normal images -> how strange another one is",

@@ -12,9 +12,9 @@ from empirisk.erm import Player
 from empirisk.errors import Wrong
 from empirisk.experiment import Experiment, experiment
 from empirisk.experiments.encoder import encoded
+from empirisk.models.autoencoder import Autoencoder
 from empirisk.recipe import Recipe
 from empirisk.tasks import anomaly as tasks
-from empirisk.unsupervised.bottleneck import Bottleneck
 from empirisk.unsupervised.strange import Strange, loss
 
 LEAST = 20
@@ -23,7 +23,7 @@ LEAST = 20
 
 @experiment
 def anomaly(
-    data: Data, *, normal: str | None = None, width: int = 16, code: int = 16, encoder: str | dict[str, Any] | None = None, recipe: Recipe = Recipe(),
+    data: Data, *, normal: str | None = None, width: int = 16, codes: int = 16, encoder: str | dict[str, Any] | None = None, recipe: Recipe = Recipe(),
 ) -> Experiment:  # fmt: skip
     """Learn what is normal from images of one class alone, and score how strange others are: six scores, one of which counts.
 
@@ -33,7 +33,7 @@ def anomaly(
         class that is normal, by name or number; other training rows are left out. None: all training rows are normal.
     width
         channels of the first stage of the net that teaches itself.
-    code
+    codes
         numbers through which the autoencoder passes an image.
     encoder
         run whose net embeds the images for two of the scores; None: the net that teaches itself.
@@ -52,7 +52,7 @@ def anomaly(
         raise Wrong(f"{rows} normal training images", remedy=f"give {LEAST} or more")
     run = encoded(encoder, card)
     teller = models.build("resnet18", channels=card.channels, classes=4, dims=card.dims, size=card.size, width=width)
-    again = Bottleneck(card.channels, card.size, code=code, width=width)
+    again = Autoencoder(card.channels, card.size, codes=codes, width=width)
     model = Strange(card, again, teller, run.net, rows=rows)
 
     def begin(net: nn.Module) -> None:

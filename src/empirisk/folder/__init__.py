@@ -138,6 +138,12 @@ class RunFolder:
         files.write_csv(path, columns, rows)
         return path
 
+    def embed_file(self, name: str) -> Path:
+        """embed/<name>, whose folder is made."""
+        path = self.path / "embed" / name
+        files.make_folder(path.parent)
+        return path
+
     def write_figures(self, name: str, figures: Sequence[Mapping[str, object]]) -> None:
         """Write figures/<name>.json."""
         files.make_folder(self.path / "figures")

@@ -34,7 +34,14 @@ METRICS: dict[str, str] = {
     "nmi": "what groups and classes tell of each other, of all that there is to tell",
     "silhouette": "how much nearer rows are to their own group than to the next, from -1 to 1",
     "log_likelihood": "mean of log p(x) under the density, nats a sample",
+    "mse": "mean squared error of the pixels, in image units",
+    "psnr": "10 log10 of the squared range of the values over the squared error, dB, the mean over images",
+    "knn_auc": "area under the ROC curve of the votes of the five nearest training codes",
+    "probe_auc": "area under the ROC curve of a linear rule on the code",
+    "matched": "share of the images whose two views find each other among all that are shown together",
 }
 """Name and meaning. The macro value stands under the plain name, one class under name/class."""
 
-LESS_IS_BETTER = frozenset({"log_loss", "brier", "ece", "mae", "rmse", "pinball", "count_mae", "hd95", "volume_error"})
+LESS_IS_BETTER = frozenset(
+    {"log_loss", "brier", "ece", "mae", "rmse", "pinball", "count_mae", "hd95", "volume_error", "mse"}
+)

@@ -226,6 +226,11 @@ class Standardised(nn.Module):
         shape = (-1, *[1] * (x.ndim - 2))  # (C,) -> (C, 1, 1): against (n, C, H, W)
         return (x - self.mean.view(shape)) / self.std.view(shape)
 
+    def restore(self, z: Tensor) -> Tensor:
+        """std z + mean per channel: back in image units."""
+        shape = (-1, *[1] * (z.ndim - 2))
+        return z * self.std.view(shape) + self.mean.view(shape)
+
     def forward(self, x: Tensor) -> Tensor:
         """(n, C, *size) -> (n, classes)."""
         out: Tensor = self.net(self.standardise(x))

@@ -34,7 +34,7 @@ def page(c: Context) -> str:
     for figure in c.figures:
         figures.setdefault(figure.section, []).append(figure)
     pairs = dict.fromkeys(p for kind in ("identical", "twins", "patients") for p in c.audit.get(kind) or {})
-    return _page("page.html.j2", c, {
+    return filled_page("page.html.j2", c, {
         "marks": MARKS, "sections": SECTIONS, "opening": trust.opening, "pairs": list(pairs), "forest": _forest(c),
         "figures": figures, "everything": tables.everything(c), "repeat": _repeat(c),
         "run_json": json.dumps(c.run, indent=1, default=str, ensure_ascii=False).splitlines(),
@@ -49,7 +49,7 @@ def look(
     parts = ", ".join(f"{number(n)} {ev.PARTS.get(part, part)}" for part, n in sizes.items() if part)
     verdict = f"{name}: {number(sum(sizes.values()))} rows" + (f", of them {parts}." if parts else ".")
     c = Context(name, {}, card=about, counts={p: n for p, n in counts.items() if p}, odd=odd, figures=figures)
-    return _page("look.html.j2", c, {"verdict": verdict})
+    return filled_page("look.html.j2", c, {"verdict": verdict})
 
 
 def text(c: Context) -> str:
@@ -64,11 +64,12 @@ def model_card(c: Context) -> str:
     return _filled("model_card.md.j2", c, {"built": built, "versions": _words(c.run.get("versions") or {})}, _markdown)
 
 
-def _page(template: str, c: Context, values: dict[str, Any]) -> str:
-    style, script = ((HERE / name).read_text("utf-8") for name in ("page.css", "page.js"))
-    hashes = (base64.b64encode(hashlib.sha256(t.encode()).digest()).decode() for t in (style, script))
+def filled_page(template: str, c: Context, values: dict[str, Any], *, script: str = "page.js") -> str:
+    """A template of this folder as a page that may load and call nothing; of scripts only the one named runs."""
+    style, run = ((HERE / name).read_text("utf-8") for name in ("page.css", script))
+    hashes = (base64.b64encode(hashlib.sha256(t.encode()).digest()).decode() for t in (style, run))
     policy = "default-src 'none'; img-src data:; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
-    ours = {"policy": Markup(policy.format(*hashes)), "style": Markup(style), "script": Markup(script)}
+    ours = {"policy": Markup(policy.format(*hashes)), "style": Markup(style), "script": Markup(run)}
     return _filled(template, c, values | ours, lambda text: text)
 
 

@@ -13,6 +13,7 @@ NAMES = {
     "brier": "Brier score", "spearman": "Spearman correlation", "dice": "Dice", "surface_dice": "surface Dice", "hd95": "95 % Hausdorff distance",
     "ap50": "AP50", "ap": "AP", "froc": "FROC score", "sensitivity_at_1": "sensitivity at one false alarm", "count_mae": "mean error of the count",
     "ari": "adjusted Rand index", "nmi": "normalised mutual information", "log_likelihood": "log-likelihood",
+    "mse": "mean squared error", "psnr": "PSNR", "knn_auc": "5-NN AUC", "probe_auc": "linear probe AUC", "matched": "views that find each other",
 }  # fmt: skip
 """Metrics whose name is not their words."""
 PARTS = {"train": "training", "val": "validation", "test": "test"}
