@@ -64,9 +64,10 @@ class GRU(Gates):
 
     def advance(self, state: Tensor, projected: Tensor) -> Tensor:
         """h' (n, width)."""
-        x, h, H = projected, self.recur(state), self.width
-        r, z = torch.sigmoid(x[..., : 2 * H] + h[:, : 2 * H]).chunk(2, -1)
-        n = torch.tanh(x[..., 2 * H :] + r * h[:, 2 * H :])
+        H = self.width
+        (x, x_n), (h, h_n) = (v.split((2 * H, H), -1) for v in (projected, self.recur(state)))
+        r, z = torch.sigmoid(x + h).chunk(2, -1)
+        n = torch.tanh(torch.addcmul(x_n, r, h_n))
         return n + z * (state - n)
 
 
