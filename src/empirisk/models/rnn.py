@@ -65,7 +65,7 @@ class GRU(Gates):
     def advance(self, state: Tensor, projected: Tensor) -> Tensor:
         """h' (n, width)."""
         H = self.width
-        (x, x_n), (h, h_n) = (v.split((2 * H, H), -1) for v in (projected, self.recur(state)))
+        (x, x_n), (h, h_n) = (torch.split(v, [2 * H, H], -1) for v in (projected, self.recur(state)))
         r, z = torch.sigmoid(x + h).chunk(2, -1)
         n = torch.tanh(torch.addcmul(x_n, r, h_n))
         return n + z * (state - n)
