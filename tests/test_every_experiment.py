@@ -1,6 +1,7 @@
 """Every experiment of the list through the same checks, on phantoms: what holds for one holds for all, without exceptions."""
 
 import inspect
+import json
 import sys
 from pathlib import Path
 
@@ -50,6 +51,18 @@ def tried(request, parents, tmp_path_factory):
     return request.param, [*line, *precision], run
 
 
+@pytest.fixture(scope="module")
+def hurried(tried, tmp_path_factory):
+    """(a run of the same words in three seconds, and what was said); of a closed form, which has no minutes, the run again."""
+    name, line, run = tried
+    again = tmp_path_factory.mktemp("hurried") / "run"
+    if load(run).experiment().players:
+        line = [w for i, w in enumerate(line) if "--epochs" not in line[max(0, i - 1) : i + 1]] + ["--minutes", ".05"]
+    code, said = whole([*line, "--out", again])
+    assert code == 0, (name, said)
+    return again, said
+
+
 def has(name: str, flag: str) -> bool:
     return flag in inspect.signature(named(name.split()[0])).parameters
 
@@ -61,6 +74,41 @@ def better(run: Path) -> bool:
     metric, d = next(iter(found.items()))
     assert d["value"] is not None, (first, metric, d)
     return (d["value"] > 0) != (metric in LESS_IS_BETTER)
+
+
+def test_a_dry_run_says_the_plan_and_writes_nothing(tried, tmp_path, monkeypatch):
+    _, line, run = tried
+    monkeypatch.chdir(tmp_path)
+    code, said = whole([*line, "--dry-run"])
+    assert code == 0, said
+    assert not list(tmp_path.iterdir())
+    rows = sum(row["part"] == "train" for row in load(run).folder.read_split().values())
+    assert f"split: train {rows:,}, val" in said
+    assert said.splitlines()[-1].split() == ["Next", *"the same command without --dry-run".split()]
+
+
+def test_a_few_seconds_are_enough_for_a_whole_run(tried, hurried):
+    """A closed form is as quick as it is; of the others, `--minutes` holds for the fit."""
+    run, said = hurried
+    folder = load(run).folder
+    record = folder.read()
+    assert record["status"] == "finished", said
+    assert folder.report.exists() and folder.model_card.exists() and folder.prediction_file("val").exists()
+    assert folder.metrics()["val"].keys() == load(tried[2]).folder.metrics()["val"].keys()
+    assert record["seconds"] < 60 * 0.05 * 1.5
+
+
+def test_two_runs_are_compared_by_paired_differences(tried, hurried):
+    code, said = whole(["compare", tried[2], hurried[0]])
+    assert code == 0, said
+    code, document = whole(["compare", tried[2], hurried[0], "--json"])
+    assert code == 0, document
+    found = json.loads(document[document.index("{") :])["val"]
+    assert found["difference"].keys() <= found["first"].keys() == found["second"].keys()
+    name, d = next(iter(found["difference"].items()))
+    assert d["value"] == pytest.approx(found["first"][name]["value"] - found["second"][name]["value"], abs=1e-6)
+    assert d["low"] <= d["value"] <= d["high"]
+    assert name in said
 
 
 def test_it_beats_its_first_baseline(tried):

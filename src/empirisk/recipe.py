@@ -1,11 +1,11 @@
 """What every experiment shares, as plain values. Imports nothing heavy, so that help is fast."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from empirisk.errors import Wrong
+from empirisk.errors import Wrong, near
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +148,14 @@ def refuse_steps(what: str, *groups: Recipe | Regularization, **given: bool) -> 
         given |= {k: v != getattr(usual, k) for k, v in vars(group).items() if k not in {"seed", "precision"}}
     for flag in (k for k, differs in given.items() if differs):
         raise Wrong(f"--{dashed(flag)}: {what} takes no steps, it is solved at once", remedy="leave it out")
+
+
+def refuse_flags(model: str, has: Mapping[str, Collection[str]], **given: Any) -> None:
+    """Refuse a model that `has` does not name, and `given` flags (not None) that it does not have: `Wrong` (exit 2)."""
+    if model not in has:
+        raise Wrong(f"--model {model} is unknown", remedy=near(model, has) or f"give {', '.join(has)}")
+    for flag in (k for k, value in given.items() if value is not None and k not in has[model]):
+        raise Wrong(f"--{dashed(flag)}: model {model} has no {flag}", remedy="leave it out")
 
 
 def dashed(name: str) -> str:

@@ -11,6 +11,7 @@ from empirisk.data.augment import Augmentation
 from empirisk.data.boxes import VISIBLE, Boxes
 from empirisk.data.changes import Affine, Flip, Parameters
 from empirisk.data.rows import Box
+from empirisk.data.table import of_fields
 from empirisk.errors import Wrong
 from empirisk.files import read_csv, write_csv
 from empirisk.metrics.boxes import Marks
@@ -31,7 +32,7 @@ def test_learned_from_training_rows_and_through_json():
     k = Boxes.learn(ROWS, "Pascal VOC folder", ("white", "red", "blue"))
     assert k.names == ("white", "red", "blue")
     assert (k.dims, k.most, k.usual, k.longest, k.side, k.form) == (2, 3, 1.0, 40, 40, "voc")
-    assert Boxes(**json.loads(json.dumps(vars(k)))) == k
+    assert of_fields(Boxes, json.loads(json.dumps(vars(k)))) == k
     assert Boxes.learn(ROWS, "class folders", ("benign", "malignant")).names == (
         "red",
         "white",

@@ -8,6 +8,7 @@ import pytest
 from empirisk.data.card import Card
 from empirisk.data.geometry import Geometry
 from empirisk.data.readers import Stored, Vector
+from empirisk.data.table import of_fields
 from empirisk.errors import Wrong
 
 RNG = np.random.default_rng(0)
@@ -29,7 +30,7 @@ def test_moments_range_and_json():
     assert card.mean == pytest.approx([x.mean()], abs=1e-12)
     assert card.std == pytest.approx([x.std()], abs=1e-12)
     assert (card.name, card.source, card.licence) == ("n", "s", "l")
-    assert Card(**json.loads(json.dumps(vars(card)))) == card
+    assert of_fields(Card, json.loads(json.dumps(vars(card)))) == card
     colour = RNG.integers(0, 256, (3, 4, 4)).astype(np.uint8)
     card = Card.learn(rows(colour, grey(4, 4)))
     assert card.channels == 3
@@ -161,7 +162,7 @@ def test_a_window_is_the_same_whatever_the_size_of_the_crop():
     assert np.array_equal(read[0], read[1])
     assert np.array_equal(read[0], read[2])
     assert Card.learn(crops(*cut)).size != card.size  # for a class they are resized, as ever
-    assert Card(**json.loads(json.dumps(vars(card)))) == card
+    assert of_fields(Card, json.loads(json.dumps(vars(card)))) == card
 
 
 def test_a_window_keeps_its_mm():

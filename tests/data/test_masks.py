@@ -6,7 +6,7 @@ import pytest
 from empirisk.data.masks import Masks, Segmented, middles
 from empirisk.data.readers import File, Stored
 from empirisk.data.rows import Box
-from empirisk.data.table import plain_fields
+from empirisk.data.table import of_fields, plain_fields
 from empirisk.data.written import stem_of
 from empirisk.errors import Wrong
 
@@ -99,7 +99,7 @@ def test_a_structure_cut_by_the_border_is_named():
 
 def test_learned_and_read_back_from_json_are_the_same():
     masks = Masks.learn([row(SEMANTIC)], unnamed)
-    assert Masks(**json.loads(json.dumps(plain_fields(masks)))) == masks
+    assert of_fields(Masks, json.loads(json.dumps(plain_fields(masks)))) == masks
 
 
 def test_a_mask_goes_back_in_the_form_and_geometry_of_its_image(tmp_path):

@@ -7,7 +7,7 @@ from empirisk.data.card import Card
 from empirisk.data.geometry import Geometry
 from empirisk.data.plan import Plan, activations, patch_of, strides_of
 from empirisk.data.readers import Stored
-from empirisk.data.table import plain_fields
+from empirisk.data.table import of_fields, plain_fields
 from empirisk.errors import Wrong
 
 
@@ -105,4 +105,4 @@ def test_too_small_an_image_and_too_flat_a_network_are_refused():
 
 def test_learned_and_read_back_from_json_are_the_same():
     plan = learned(rows(Volume((20, 40, 40), (2, 1, 1))))
-    assert Plan(**json.loads(json.dumps(plain_fields(plan)))) == plan
+    assert of_fields(Plan, json.loads(json.dumps(plain_fields(plan)))) == plan

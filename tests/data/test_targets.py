@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from empirisk.data.table import of_fields
 from empirisk.data.targets import Classes, Number, Verdict
 from empirisk.errors import Wrong
 from empirisk.files import read_csv, write_csv
@@ -15,7 +16,7 @@ SEVERAL = [{"id": "0", "label": ("mass",)}, {"id": "1", "label": ()}, {"id": "2"
 
 
 def through_json(value):
-    return type(value)(**json.loads(json.dumps(vars(value))))
+    return of_fields(type(value), json.loads(json.dumps(vars(value))))
 
 
 def test_classes_are_learned_in_order_and_survive_json():

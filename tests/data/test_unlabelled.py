@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from empirisk.data.splits import of_one_class
+from empirisk.data.table import of_fields
 from empirisk.data.unlabelled import Clusters, Count, Member, Score, Unlabelled, classes_of
 from empirisk.errors import Wrong
 
@@ -23,7 +24,7 @@ def test_y_is_the_class_where_there_is_one(kind):
     none = kind.learn([{"id": "0"}])
     assert none.names == ()
     assert int(none.encode({"id": "0"})) == 0
-    assert kind(**json.loads(json.dumps(vars(known)))) == known
+    assert of_fields(kind, json.loads(json.dumps(vars(known)))) == known
     assert known.column == "x"  # no row is left out
 
 

@@ -16,7 +16,7 @@ from empirisk.data import written
 from empirisk.data.augment import Augmentation
 from empirisk.data.changes import Parameters
 from empirisk.data.labels import natural
-from empirisk.data.rows import Box, Row, Rows
+from empirisk.data.rows import Box, Row, Rows, as_written
 from empirisk.data.targets import NONE
 from empirisk.errors import Wrong, listed, near, shown
 from empirisk.files import make_folder, write
@@ -52,11 +52,6 @@ class Boxes:
     column: str = "boxes"
     grid: tuple[int, ...] = ()
     "size of the images that y lies on"
-
-    def __post_init__(self) -> None:
-        """Lists, as JSON gives them, become tuples."""
-        for name in ("names", "grid"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @classmethod
     def learn(cls, rows: Rows, form: str = "", given: Sequence[str] = (), asked: Sequence[str] = ()) -> Self:
@@ -200,14 +195,12 @@ class Boxes:
 
     def read(self, cells: Mapping[str, str]) -> tuple[Row, Marks]:
         """The inverse of `write`; raises Wrong (exit 3) for cells that `write` did not write."""
-        try:
+        with as_written():
             size = tuple(int(s) for s in cells["extent"].split("x"))
             row: Row = {"extent": size}
             if cells["truth"]:
                 row["boxes"] = tuple(Box(label, tuple(corners)) for label, *corners in json.loads(cells["truth"]))
             boxes = [(self.names.index(b[0]), *b[1:]) for b in json.loads(cells["found"])]
             flat = np.array(boxes, float).reshape(len(boxes), 3 + 2 * self.dims)
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise Wrong(f"predictions of other classes, or changed by hand: {shown(error)}", code=3) from error
         corners = flat[:, 2:-1] / np.array(size[::-1] * 2, float)
         return row, Marks(flat[:, 0].astype(int), corners, flat[:, 1], flat[:, -1] > 0)

@@ -39,11 +39,6 @@ class Card:
     ] = ()  # mm of a voxel where the grid is a window about the middle of each image; (): images are resized to the grid
     alone: bool = False  # each image is brought to mean 0 and deviation 1 by itself, as their units differ
 
-    def __post_init__(self) -> None:
-        """Lists, as JSON gives them, become tuples."""
-        for name in ("size", "mean", "std", "inputs", "spacing"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-
     @property
     def dims(self) -> int:
         """2, 3, or 0 for vectors."""

@@ -15,7 +15,7 @@ from empirisk.data import labels, pictures
 from empirisk.data.labels import Sheet
 from empirisk.data.pictures import PARTS, Seen
 from empirisk.data.readers import File, Labels, Vector
-from empirisk.data.rows import Box, Columns, Row, Rows, Table, refused
+from empirisk.data.rows import Box, Columns, Line, Row, Rows, Table, refused
 from empirisk.errors import Wrong, listed, near, shown
 
 USUAL = {
@@ -101,9 +101,7 @@ def samples(sheet: Sheet, columns: Columns) -> Table:
         found, more = _vectors(sheet, used, columns.inputs, rows)
     patients = None
     if not role["image"] or role["patient"]:
-        known = len({r["patient"] for r in found.rows} - {None})
-        words = f"{known:,}, from column {shown(role['patient'])}" if role["patient"] else "unknown"
-        patients = ("patients", words, "--patient")
+        patients = of_column(found.rows, role["patient"])
     answer = role["label"] or role["target"]
     said = [f"column {shown(answer)}"] if answer and not sheet.words else []
     if classes and (role["label"] or role["target"]):
@@ -115,6 +113,12 @@ def samples(sheet: Sheet, columns: Columns) -> Table:
         words=f"{sheet.form}, {len(sheet.at):,} rows, {len(sheet.columns)} columns",
         lines=[("labels", ", ".join(said) or "none", "--classes" if sheet.words else "--label, --target")],
     )  # fmt: skip
+
+
+def of_column(rows: Rows, name: str | None) -> Line:
+    """How many patients there are, from the column of that name."""
+    known = len({r["patient"] for r in rows} - {None})
+    return ("patients", f"{known:,}, from column {shown(name)}" if name else "unknown", "--patient")
 
 
 def column(sheet: Sheet, role: str, name: str | None, *, bare: bool = False) -> str | None:
@@ -244,7 +248,7 @@ def _vectors(sheet: Sheet, used: set[str], inputs: Sequence[str], rows: Rows) ->
     free = {n: c for n, c in sheet.columns.items() if n not in used and n.casefold() not in {"id", "index"}}
     if absent := [n for n in inputs if n not in sheet.columns]:
         raise refused(sheet.where, f"no column {listed(absent)}", near(absent[0], free))
-    numeric = [n for n, c in free.items() if all(labels.missing(t) or labels.number(t) is not None for t in c)]
+    numeric = [n for n, c in free.items() if labels.numeric(c)]
     names = tuple(inputs) or tuple(n for n in numeric if not all(labels.missing(t) for t in free[n]))
     if not names:
         raise refused(sheet.where, "no column of pictures, and none of numbers", "name it with --image")

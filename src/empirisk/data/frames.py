@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from empirisk.data import labels
-from empirisk.data.columns import column
+from empirisk.data import labels, pictures
+from empirisk.data.columns import column, of_column
 from empirisk.data.labels import Sheet
 from empirisk.data.pictures import PARTS
 from empirisk.data.readers import Vector
@@ -99,14 +99,9 @@ def videos(sheet: Sheet, columns: Columns) -> Table:
     seen, odd = _x(sheet, rows, lines, seconds, used, columns)
     if (unknown := [r["id"] for r in rows if "phases" not in r]) and not columns.bare:
         odd.append(f"{len(unknown)} videos have no phases: {listed(unknown, 3)}")
-    patients = len({r["patient"] for r in rows} - {None})
-    parts = Counter(r["part"] for r in rows)
-    given = ", ".join(f"{part} {parts[part]:,}" for part in ("train", "val", "test") if parts[part])
-    who_is = f"{patients:,}, from column {shown(shared['patient'])}" if shared["patient"] else "unknown"
-    return Table(
-        name=sheet.name, rows=rows, form=f"{sheet.form} of videos",
-        understood=[seen, told, ("patients", who_is, "--patient"), ("split", given or "none given", "--split")],
-        odd=[*sheet.notes, *odd], patients_known=bool(patients), split_given=bool(given),
+    return pictures.table(
+        pictures.Seen(rows, [], seen), columns, name=sheet.name, form=f"{sheet.form} of videos", odd=[*sheet.notes, *odd],
+        lines=[told], patients=of_column(rows, shared["patient"]),
     )  # fmt: skip
 
 
@@ -120,10 +115,12 @@ def _ordered(sheet: Sheet, name: str, lines: np.ndarray, seconds: np.ndarray) ->
         raise refused(f"{where}, {labels.named(at)}", what, "a frame has one line: take the others out")
     if len(steps) and len(gaps := np.flatnonzero(steps > GAP * np.median(steps))):
         a, b = seconds[lines[gaps[0]]], seconds[lines[gaps[0] + 1]]
-        what = f"no frame between second {a:g} and {b:g}" + (
-            f", and {len(gaps) - 1} more gaps" if len(gaps) > 1 else ""
+        more = f", and {len(gaps) - 1} more gaps" if len(gaps) > 1 else ""
+        raise refused(
+            where,
+            f"no frame between second {a:g} and {b:g}{more}",
+            "add the missing frames, or name what is after a gap as a video of its own",
         )
-        raise refused(where, what, "add the missing frames, or name what is after a gap as a video of its own")
     return lines
 
 
@@ -131,7 +128,7 @@ def _whole(
     sheet: Sheet, rows: Rows, lines: dict[str, np.ndarray], shared: dict[str, str | None], used: set[str]
 ) -> None:
     """What holds for a whole video goes into its row: patient, part, and columns of words that do not change in any video."""
-    words = [n for n in sheet.columns if n not in used and not _numeric(set(sheet.columns[n]))]
+    words = [n for n in sheet.columns if n not in used and not labels.numeric(set(sheet.columns[n]))]
     for name in [c for c in shared.values() if c] + words:
         cells = sheet.columns[name]
         values = {row["id"]: {cells[k] for k in lines[row["id"]]} for row in rows}
@@ -161,11 +158,6 @@ def _numbers(sheet: Sheet, name: str) -> np.ndarray:
     what = f'in column "{shown(name)}" is no finite number'
     sheet.check([t in bad for t in sheet.columns[name]], what, "fill it in; decimals have a point", sheet.columns[name])
     return np.array([values[t] for t in sheet.columns[name]], np.float64)
-
-
-def _numeric(texts: set[str]) -> bool:
-    """Whether all of these cells are numbers, or missing."""
-    return all(labels.missing(t) or labels.number(t) is not None for t in texts)
 
 
 def _phases(sheet: Sheet, rows: Rows, lines: dict[str, np.ndarray], name: str | None, columns: Columns) -> Line:
@@ -198,29 +190,26 @@ def _x(
     step = float(np.median([step_of(s) for s in stamps.values()]))
     about = f"{len(rows):,} videos, {len(sheet.at):,} frames, one each {step:g} s"
     free = [n for n in sheet.columns if n not in used]
-    numeric = [n for n in free if _numeric(texts := set(sheet.columns[n])) and not all(map(labels.missing, texts))]
+    numeric = [
+        n for n in free if labels.numeric(texts := set(sheet.columns[n])) and not all(map(labels.missing, texts))
+    ]
     files = {row["id"]: os.path.normpath(sheet.folder / row["id"]) for row in rows}
     if any(Path(p).suffix.casefold() in ENDINGS for p in files.values()):
         absent = [i for i, p in files.items() if not os.path.isfile(p)]
         if absent:
-            raise refused(
-                f"{sheet.where}, video {listed(absent, 5)}", "there is no such file", "give paths relative to the table"
-            )
+            where = f"{sheet.where}, video {listed(absent, 5)}"
+            raise refused(where, "there is no such file", "give paths relative to the table")
         for row in rows:
             row["x"] = Film(files[row["id"]], stamps[row["id"]], str(row["id"]))
-        return ("frames", f"{about}, pictures", ""), [
-            f"numbers beside pictures are not used: {listed(numeric)}"
-        ] if numeric else []
+        odd = [f"numbers beside pictures are not used: {listed(numeric)}"] if numeric else []
+        return ("frames", f"{about}, pictures", ""), odd
     names = tuple(columns.inputs) or tuple(numeric)
     if lacking := [n for n in names if n not in sheet.columns]:
         raise refused(sheet.where, f"no column {listed(lacking)}", near(lacking[0], free))
     if not names:
         what = "the videos are no files, and there is no column of numbers"
-        raise refused(
-            sheet.where,
-            what,
-            "name files such as op1.mp4 in the column of the videos, or add what is seen in each frame",
-        )
+        hint = "name files such as op1.mp4 in the column of the videos, or add what is seen in each frame"
+        raise refused(sheet.where, what, hint)
     values = np.stack([_numbers(sheet, n) for n in names], 1).astype(np.float32)  # (N, F)
     for row in rows:
         row["x"] = Readings(values[lines[row["id"]]], stamps[row["id"]], names)

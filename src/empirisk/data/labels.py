@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,11 @@ def number(text: str) -> float | None:
     (1.5, None, None, inf)
     """
     return float(text) if _NUMBER.fullmatch(text := text.strip()) else None
+
+
+def numeric(texts: Iterable[str]) -> bool:
+    """Whether all of these cells are numbers, or missing."""
+    return all(missing(t) or number(t) is not None for t in texts)
 
 
 def read(sheet: Sheet, name: str, columns: Columns) -> tuple[list[str | None], list[float | None] | None, list[str]]:

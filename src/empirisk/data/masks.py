@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from empirisk.data.rows import Row, Rows, spacing_of
+from empirisk.data.rows import Row, Rows, as_written, spacing_of
 from empirisk.data.targets import NONE
 from empirisk.data.written import stem_of, write_mask
 from empirisk.errors import Wrong, listed, shown
@@ -46,11 +46,6 @@ class Masks:
     "numbers of pixels that are not counted"
     instances: bool = False
     column: str = "mask"
-
-    def __post_init__(self) -> None:
-        """Lists, as JSON gives them, become tuples."""
-        for name in ("names", "values", "ignored"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @classmethod
     def learn(cls, rows: Rows, given: Callable[[], Sequence[str]], instances: bool | None = None) -> Self:
@@ -203,10 +198,8 @@ class Masks:
         Wrong
             exit 3: a column is absent, or a cell is none that `write` wrote.
         """
-        try:
+        with as_written():
             table = [[float(cells[f"{m}/{n}"] or "nan") for m in Overlap._fields] for n in self.names]
-        except (KeyError, ValueError) as error:
-            raise Wrong(f"predictions of another kind, or changed by hand: {shown(error)}", code=3) from error
         return {}, Segmented(np.zeros(0, np.uint8), measures=np.array(table))
 
 

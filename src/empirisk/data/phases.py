@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from empirisk.data.rows import Row, Rows
+from empirisk.data.rows import Row, Rows, as_written
 from empirisk.data.video import step_of
 from empirisk.data.written import stem_of
-from empirisk.errors import RUN, Wrong, listed, near, shown
+from empirisk.errors import Wrong, listed, near, shown
 from empirisk.files import make_folder, write_csv
 from empirisk.metrics.frames import Fit, fit, stretches
 
@@ -39,10 +39,6 @@ class Phases:
     lasts: float
     "seconds of a training video, the mean"
     column: str = "phases"
-
-    def __post_init__(self) -> None:
-        """Lists, as JSON gives them, become tuples."""
-        object.__setattr__(self, "names", tuple(self.names))
 
     @classmethod
     def learn(cls, rows: Rows, given: Callable[[], Sequence[str]] = tuple) -> Self:
@@ -134,13 +130,11 @@ class Phases:
 
     def read(self, cells: Mapping[str, str]) -> tuple[Row, Told]:
         """The inverse of `write` but for the frames, which stay in their file; raises Wrong (exit 3) for other cells."""
-        try:
+        with as_written():
             both, either = (tuple(int(cells[f"{part}/{n}"]) for n in self.names) for part in ("both", "either"))
             frames, right, relaxed = (int(cells[name]) for name in ("frames", "right", "relaxed"))
             found = Fit(frames, right, relaxed, float(cells["edit"]), both, either)
             return {}, Told(np.empty((0, len(self.names)), np.float32), found)
-        except (KeyError, ValueError) as error:
-            raise Wrong(f"predictions of another kind, or changed by hand: {shown(error)}", code=RUN) from error
 
 
 def _alike(own: float, step: float, name: str) -> None:

@@ -33,12 +33,6 @@ class Plan:
     alone: bool  # each image is brought to mean 0 and deviation 1 by itself, as their units differ
     gib: float  # estimated activations of one step
 
-    def __post_init__(self) -> None:
-        """Lists, as JSON gives them, become tuples."""
-        for name in ("spacing", "patch"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        object.__setattr__(self, "strides", tuple(tuple(s) for s in self.strides))
-
     @classmethod
     def learn(
         cls, rows: Rows, card: Card, memory: float, width: int, size: int | None = None, batch: int | None = None,

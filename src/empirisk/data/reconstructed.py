@@ -13,10 +13,10 @@ import torch.nn.functional as F
 
 from empirisk.data.card import LEVELS, Card
 from empirisk.data.readers import Reference
-from empirisk.data.rows import Row, Rows
-from empirisk.data.unlabelled import Unlabelled, classes_of, label_of
+from empirisk.data.rows import Row, Rows, as_written
+from empirisk.data.unlabelled import Unlabelled, classes_of, label_of, number_of
 from empirisk.data.written import nifti_bytes, stem_of
-from empirisk.errors import RUN, Wrong, shown
+from empirisk.errors import Wrong
 from empirisk.files import make_folder, write
 
 LOOKS = 500
@@ -43,18 +43,12 @@ class Codes:
     names: tuple[str, ...] = ()
     column: str = "x"
 
-    def __post_init__(self) -> None:
-        """Lists, as JSON gives them, become tuples."""
-        object.__setattr__(self, "names", tuple(self.names))
-
     @classmethod
     def learn(cls, rows: Rows) -> Self:
         """The classes that training rows happen to have, where they are two or more."""
         return cls(several(classes_of(rows)))
 
-    def encode(self, row: Row) -> np.int64:
-        """The number of the row's class, as `Unlabelled` has it."""
-        return Unlabelled(self.names).encode(row)
+    encode = number_of
 
     def write(self, row: Row, answer: Code, folder: Path) -> dict[str, Any]:
         """Cells: target, prediction (the class of most neighbours), both shares of each class, matched, the code z1 .. zk."""
@@ -75,13 +69,11 @@ class Codes:
     def read(self, cells: Mapping[str, str]) -> tuple[Row, Code]:
         """The inverse of `write`; raises Wrong (exit 3) for cells that `write` did not write."""
         row, z = Unlabelled().read(cells)
-        try:
+        with as_written():
             nearest, linear = (
                 np.array([float(cells[f"{rule}/{n}"]) for n in self.names]) for rule in ("nearest", "linear")
             )
             return row, Code(z, nearest, linear, float(cells.get("matched") or "nan"))
-        except (KeyError, ValueError) as error:
-            raise Wrong(f"predictions of another kind, or changed by hand: {shown(error)}", code=RUN) from error
 
 
 class Rebuilt(NamedTuple):
@@ -106,10 +98,6 @@ class Images:
     names: tuple[str, ...] = ()
     column: str = "x"
 
-    def __post_init__(self) -> None:
-        """Lists, as JSON gives them, become tuples."""
-        object.__setattr__(self, "names", tuple(self.names))
-
     @classmethod
     def learn(cls, rows: Rows, card: Card) -> Self:
         """The range of the training images, and the classes that they happen to have.
@@ -124,9 +112,7 @@ class Images:
             raise Wrong(f"all training images are {low:g} everywhere", remedy="look at them with `empirisk data`")
         return cls(low, high, names)
 
-    def encode(self, row: Row) -> np.int64:
-        """The number of the row's class, as `Unlabelled` has it."""
-        return Unlabelled(self.names).encode(row)
+    encode = number_of
 
     def write(self, row: Row, answer: Rebuilt, folder: Path) -> dict[str, Any]:
         """Write the image as the one that it is of, and give its cells: target, prediction (the file), mse, then those of the code."""
@@ -139,10 +125,8 @@ class Images:
     def read(self, cells: Mapping[str, str]) -> tuple[Row, Rebuilt]:
         """The inverse of `write` but for the image itself, which stays in its file; raises Wrong (exit 3) for other cells."""
         row, code = Codes(self.names).read(cells)
-        try:
+        with as_written():
             return row, Rebuilt(np.zeros(0, np.float32), float(cells["mse"]), code)
-        except (KeyError, ValueError) as error:
-            raise Wrong(f"predictions of another kind, or changed by hand: {shown(error)}", code=RUN) from error
 
 
 def several(names: tuple[str, ...]) -> tuple[str, ...]:

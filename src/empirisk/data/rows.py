@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from empirisk.errors import Wrong, near
+from empirisk.errors import RUN, Wrong, near, shown
 from empirisk.files import guarded
 
 Row = dict[str, Any]
@@ -38,6 +38,17 @@ def naming(row: Row) -> Iterator[None]:
         if str(row["id"]) in str(wrong):
             raise
         raise Wrong(wrong.what, where=row["id"], remedy=wrong.remedy, code=wrong.code, reason=wrong.reason) from wrong
+
+
+@contextlib.contextmanager
+def as_written() -> Iterator[None]:
+    """Cells of a predictions table that the kind's `write` did not write are `Wrong` (exit 3)."""
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise Wrong(
+            f"predictions of another kind or of other classes, or changed by hand: {shown(error)}", code=RUN
+        ) from error
 
 
 def refused(where: object, what: str, remedy: str = BROKEN) -> Wrong:

@@ -166,7 +166,7 @@ class Data:
         key = kind.__name__.lower()
         if key not in self.facts:
             self.facts[key] = plain_fields(kind.learn(self.rows("train"), *args))  # type: ignore[attr-defined]
-        return kind(**self.facts[key])
+        return of_fields(kind, self.facts[key])
 
     def card(self, *, measured: bool = False) -> Card:
         """What the images are, learned from the training rows; `measured` where the target is in mm."""
@@ -255,3 +255,12 @@ class Data:
 def plain_fields(value: Any) -> dict[str, Any]:
     """A frozen dataclass as JSON holds it, so that learned now and read back later are the same."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(value).items()}
+
+
+def of_fields(kind: type[T], fields: dict[str, Any]) -> T:
+    """The inverse of `plain_fields`, also after JSON: lists become tuples."""
+    return kind(**{k: _tuples(v) for k, v in fields.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value

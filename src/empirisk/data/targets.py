@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from empirisk.data.labels import natural
-from empirisk.data.rows import Row, Rows
-from empirisk.errors import RUN, Wrong, listed, near, shown
+from empirisk.data.rows import Row, Rows, as_written
+from empirisk.errors import Wrong, listed, near, shown
 
 MOST = 1000  # Classes at most: each has numbers of its own, and each pair of them a cell of the report.
 NONE = "(none)"  # Written where several labels are possible and none is there; an empty cell is an unknown one.
@@ -31,10 +31,6 @@ class Classes:
     names: tuple[str, ...]
     multi: bool = False
     column: str = "label"
-
-    def __post_init__(self) -> None:
-        """Lists, as JSON gives them, become tuples."""
-        object.__setattr__(self, "names", tuple(self.names))
 
     @classmethod
     def learn(cls, rows: Rows, given: Sequence[str] = ()) -> Self:
@@ -108,11 +104,9 @@ class Classes:
         def names(cell: str) -> tuple[str, ...]:
             return (() if cell == NONE else tuple(cell.split("|"))) if self.multi else (cell,)
 
-        try:
+        with as_written():
             p = np.array([float(cells[c]) for c in self.columns()])
             label, chosen = names(cells["target"]), tuple(self.names.index(n) for n in names(cells["prediction"]))
-        except (KeyError, ValueError) as error:
-            raise Wrong(f"predictions of other classes, or changed by hand: {shown(error)}", code=RUN) from error
         row: Row = {"label": label if self.multi else label[0]} if cells["target"] else {}
         return row, Verdict(p, chosen if self.multi else chosen[0])
 
@@ -155,7 +149,5 @@ class Number:
 
     def read(self, cells: Mapping[str, str]) -> tuple[Row, float]:
         """The inverse of `write`; raises Wrong (exit 3) for a cell that `write` did not write."""
-        try:
+        with as_written():
             return ({"target": float(cells["target"])} if cells["target"] else {}), float(cells["value"])
-        except (KeyError, ValueError) as error:
-            raise Wrong(f"predictions of another kind, or changed by hand: {shown(error)}", code=RUN) from error

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from empirisk.data.labels import natural
-from empirisk.data.rows import Row, Rows
+from empirisk.data.rows import Row, Rows, as_written
 from empirisk.data.targets import MOST
-from empirisk.errors import RUN, Wrong, shown
 
 UNKNOWN = -1
 """y of a row without a class where others have one; the cluster of a row that is in none."""
@@ -43,9 +42,10 @@ def _known(cells: Mapping[str, str]) -> Row:
     return {"label": cells["target"]} if cells["target"] else {}
 
 
-def _foreign(error: Exception) -> Wrong:
-    """Cells that `write` did not write."""
-    return Wrong(f"predictions of another kind, or changed by hand: {shown(error)}", code=RUN)
+def number_of(kind: Any, row: Row) -> np.int64:
+    """`encode` of a kind that knows `names`: the number of the row's class; -1 where it has none of the names, 0 where there are no names."""
+    label = row.get("label")
+    return np.int64(kind.names.index(label) if label in kind.names else UNKNOWN if kind.names else 0)
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,12 @@ class Unlabelled:
     names: tuple[str, ...] = ()
     column: str = "x"
 
-    def __post_init__(self) -> None:
-        """Lists, as JSON gives them, become tuples."""
-        object.__setattr__(self, "names", tuple(self.names))
+    encode = number_of
 
     @classmethod
     def learn(cls, rows: Rows) -> Self:
         """The classes that training rows happen to have."""
         return cls(classes_of(rows))
-
-    def encode(self, row: Row) -> np.int64:
-        """The number of the row's class; -1 where it has none of the names, 0 where there are no names."""
-        label = row.get("label")
-        return np.int64(self.names.index(label) if label in self.names else UNKNOWN if self.names else 0)
 
     def write(self, row: Row, answer: np.ndarray, folder: Path) -> dict[str, Any]:
         """Cells: target (empty where unknown), prediction (empty), then the code z1 .. zD."""
@@ -76,11 +69,9 @@ class Unlabelled:
 
     def read(self, cells: Mapping[str, str]) -> tuple[Row, np.ndarray]:
         """The inverse of `write`; raises Wrong (exit 3) for cells that `write` did not write."""
-        try:
+        with as_written():
             names = sorted((c for c in cells if c[:1] == "z" and c[1:].isdecimal()), key=natural)
             return _known(cells), np.array([float(cells[c]) for c in names])
-        except (KeyError, ValueError) as error:
-            raise _foreign(error) from error
 
 
 @dataclass(frozen=True)
@@ -90,18 +81,12 @@ class Score:
     names: tuple[str, ...] = ()
     column: str = "x"
 
-    def __post_init__(self) -> None:
-        """Lists, as JSON gives them, become tuples."""
-        object.__setattr__(self, "names", tuple(self.names))
+    encode = number_of
 
     @classmethod
     def learn(cls, rows: Rows) -> Self:
         """The classes that training rows happen to have."""
         return cls(classes_of(rows))
-
-    def encode(self, row: Row) -> np.int64:
-        """The number of the row's class, as `Unlabelled` has it."""
-        return Unlabelled(self.names).encode(row)
 
     def write(self, row: Row, answer: float, folder: Path) -> dict[str, Any]:
         """Cells: target (the class, empty where unknown), prediction and score."""
@@ -109,10 +94,8 @@ class Score:
 
     def read(self, cells: Mapping[str, str]) -> tuple[Row, float]:
         """The inverse of `write`; raises Wrong (exit 3) for cells that `write` did not write."""
-        try:
+        with as_written():
             return _known(cells), float(cells["score"])
-        except (KeyError, ValueError) as error:
-            raise _foreign(error) from error
 
 
 class Member(NamedTuple):
@@ -133,18 +116,12 @@ class Clusters:
     names: tuple[str, ...] = ()
     column: str = "x"
 
-    def __post_init__(self) -> None:
-        """Lists, as JSON gives them, become tuples."""
-        object.__setattr__(self, "names", tuple(self.names))
+    encode = number_of
 
     @classmethod
     def learn(cls, rows: Rows) -> Self:
         """The classes that training rows happen to have."""
         return cls(classes_of(rows))
-
-    def encode(self, row: Row) -> np.int64:
-        """The number of the row's class, as `Unlabelled` has it."""
-        return Unlabelled(self.names).encode(row)
 
     def write(self, row: Row, answer: Member, folder: Path) -> dict[str, Any]:
         """Cells: target (the class, empty where unknown), prediction and cluster (-1: none), distance, then the code z1 .. zD."""
@@ -154,10 +131,8 @@ class Clusters:
     def read(self, cells: Mapping[str, str]) -> tuple[Row, Member]:
         """The inverse of `write`; raises Wrong (exit 3) for cells that `write` did not write."""
         row, code = Unlabelled().read(cells)
-        try:
+        with as_written():
             return row, Member(int(cells["cluster"]), float(cells["distance"]), code)
-        except (KeyError, ValueError) as error:
-            raise _foreign(error) from error
 
 
 @dataclass(frozen=True)

@@ -41,13 +41,11 @@ def anomaly(
     data = dc.replace(data, only=normal, truthless=True)
     card, kind, rows = data.card(), data.learn(Score), data.learn(Count).rows
     if not card.dims:
-        raise Wrong(
-            "anomaly is for images, these rows are vectors", remedy="train density: what is unlikely is strange"
-        )
+        remedy = "train density: what is unlikely is strange"
+        raise Wrong("anomaly is for images, these rows are vectors", remedy=remedy)
     if len(kind.names) > 1:
-        raise Wrong(
-            f"which class is normal? there are {', '.join(kind.names)}", remedy=f"give --normal {kind.names[0]}"
-        )
+        which = f"which class is normal? there are {', '.join(kind.names)}"
+        raise Wrong(which, remedy=f"give --normal {kind.names[0]}")
     if rows < LEAST:
         raise Wrong(f"{rows} normal training images", remedy=f"give {LEAST} or more")
     run = encoded(encoder, card)
@@ -65,13 +63,6 @@ def anomaly(
 
     kind = dc.replace(kind, column="label") if kind.names else kind
     return Experiment(
-        data.as_pairs(kind),
-        model,
-        tasks.anomaly(kind, card.read),
-        [Player(loss)],
-        dc.replace(recipe, lr=recipe.lr or 2e-3),
-        begin=begin,
-        solve=solve,
-        arguments=run.arguments,
-        parents=run.parents,
-    )
+        data.as_pairs(kind), model, tasks.anomaly(kind, card.read), [Player(loss)], dc.replace(recipe, lr=recipe.lr or 2e-3),
+        begin=begin, solve=solve, arguments=run.arguments, parents=run.parents,
+    )  # fmt: skip

@@ -8,11 +8,11 @@ from empirisk.data.reconstructed import Codes, Images
 from empirisk.data.table import Data
 from empirisk.data.unlabelled import Count
 from empirisk.erm import Player
-from empirisk.errors import Wrong, near
+from empirisk.errors import Wrong
 from empirisk.experiment import Experiment, experiment
 from empirisk.models.autoencoder import Autoencoder, LinearAutoencoder
 from empirisk.models.layers import Standardised
-from empirisk.recipe import Recipe, dashed, refuse_steps
+from empirisk.recipe import Recipe, dashed, refuse_flags, refuse_steps
 from empirisk.tasks import autoencoder as tasks
 from empirisk.tasks.contrast import contrast_task
 from empirisk.unsupervised.contrast import Contrast
@@ -47,11 +47,9 @@ def autoencoder(
     temperature
         T of the contrast exp(a b / T); None: .2.
     """
-    if model not in MODELS:
-        raise Wrong(f"--model {model} is unknown", remedy=near(model, MODELS) or f"give {', '.join(MODELS)}")
-    for flag, value in {"width": width, "noise": noise, "sparse": sparse, "temperature": temperature}.items():
-        if value is not None and flag not in MODELS[model]:
-            raise Wrong(f"--{dashed(flag)}: model {model} has no {flag}", remedy="leave it out")
+    own = {"width": width, "noise": noise, "sparse": sparse, "temperature": temperature}
+    refuse_flags(model, MODELS, **own)
+    for flag, value in own.items():
         if value is not None and not 0 < value < float("inf"):
             raise Wrong(f"--{dashed(flag)} is {value}", remedy="it must be above 0")
     if model == "pca":
@@ -71,14 +69,10 @@ def autoencoder(
     )
     loss = task.loss if contrast else tasks.squared(noise or 0.0, sparse or 0.0)
     assert loss is not None
-    return Experiment(
-        data.as_pairs(kind),
-        Standardised(Probed(net, k, len(kind.names), rows=rows), card.mean, card.std),
-        task,
-        [] if model == "pca" else [Player(loss)],
-        dc.replace(recipe, lr=recipe.lr or 2e-3, batch=recipe.batch or (256 if contrast else None)),
-        solve=solve,
-    )
+    probed = Standardised(Probed(net, k, len(kind.names), rows=rows), card.mean, card.std)
+    recipe = dc.replace(recipe, lr=recipe.lr or 2e-3, batch=recipe.batch or (256 if contrast else None))
+    players = [] if model == "pca" else [Player(loss)]
+    return Experiment(data.as_pairs(kind), probed, task, players, recipe, solve=solve)
 
 
 def network(model: str, shape: tuple[int, ...], codes: int, width: int | None, *, narrow: bool) -> nn.Module:

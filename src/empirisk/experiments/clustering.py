@@ -12,14 +12,15 @@ from empirisk.data.unlabelled import Clusters, Count
 from empirisk.errors import Wrong
 from empirisk.experiment import Experiment, experiment
 from empirisk.experiments.encoder import encoded
-from empirisk.recipe import Recipe
+from empirisk.recipe import Recipe, refuse_flags
 from empirisk.tasks import clustering as tasks
 from empirisk.unsupervised.codes import Coded, Coding, solve
 from empirisk.unsupervised.hdbscan import Hdbscan
 from empirisk.unsupervised.kmeans import Groups, KMeans
 from empirisk.unsupervised.mixture import Mixture
 
-MODELS = ("kmeans", "mixture", "hdbscan")
+MODELS = {"kmeans": {"clusters"}, "mixture": {"clusters"}, "hdbscan": {"smallest"}}
+"""And the flags that each has of its own."""
 
 
 @experiment
@@ -46,12 +47,7 @@ def clustering(
     seed
         of the starts of kmeans and mixture.
     """
-    if model not in MODELS:
-        raise Wrong(f"--model {model} is unknown", remedy=f"give {', '.join(MODELS)}")
-    dense = model == "hdbscan"
-    for flag, value, lacks in (("clusters", clusters, dense), ("smallest", smallest, not dense)):
-        if value is not None and lacks:
-            raise Wrong(f"--{flag}: model {model} has no {flag}", remedy="leave it out")
+    refuse_flags(model, MODELS, clusters=clusters, smallest=smallest)
     if smallest is not None and smallest < 2:
         raise Wrong(f"--smallest is {smallest}", remedy="it must be 2 or above")
     data = dc.replace(data, truthless=True)
@@ -65,13 +61,6 @@ def clustering(
         "hdbscan": partial(Hdbscan, k, rows=rows, smallest=smallest or max(5, rows // 20)),
     }
     return Experiment(
-        pairs,
-        Coded(coding.codes, heads[model]()),
-        tasks.clustering(kind, groups, coding),
-        [],
-        Recipe(seed=seed, precision="float32"),
-        begin=coding.begin,
-        solve=solve,
-        arguments=run.arguments,
-        parents=run.parents,
-    )
+        pairs, Coded(coding.codes, heads[model]()), tasks.clustering(kind, groups, coding), [], Recipe(seed=seed, precision="float32"),
+        begin=coding.begin, solve=solve, arguments=run.arguments, parents=run.parents,
+    )  # fmt: skip

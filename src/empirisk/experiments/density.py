@@ -10,17 +10,17 @@ from torch import nn
 from empirisk.data.table import Data
 from empirisk.data.unlabelled import Count, Score
 from empirisk.erm import Player
-from empirisk.errors import Wrong
 from empirisk.experiment import Experiment, experiment
 from empirisk.experiments.encoder import encoded
-from empirisk.recipe import Recipe, refuse_steps
+from empirisk.recipe import Recipe, refuse_flags, refuse_steps
 from empirisk.tasks import density as tasks
 from empirisk.unsupervised.codes import Coded, Coding, solve
 from empirisk.unsupervised.flow import Flow
 from empirisk.unsupervised.kernel import Kernel
 from empirisk.unsupervised.mixture import Components, Mixture
 
-MODELS = ("mixture", "kernel", "flow")
+MODELS = {"mixture": {"components"}, "kernel": set[str](), "flow": set[str]()}
+"""And the flags that each has of its own."""
 
 
 @experiment
@@ -43,10 +43,7 @@ def density(
     standardise
         bring each image to mean 0 and deviation 1 first; None: grey images, not those in colour, whose stain would go.
     """
-    if model not in MODELS:
-        raise Wrong(f"--model {model} is unknown", remedy=f"give {', '.join(MODELS)}")
-    if components is not None and model != "mixture":
-        raise Wrong(f"--components: model {model} has no components", remedy="leave it out")
+    refuse_flags(model, MODELS, components=components)
     if model != "flow":
         refuse_steps(f"a {model}", recipe)
     data = dc.replace(data, truthless=True)
@@ -66,14 +63,8 @@ def density(
         if model == "flow":  # it moves from the Gaussian of the codes on
             solve(net, pairs.batches("train", 256, coding.codes.mu.device))
 
+    players, after = ([Player(tasks.loss)], None) if model == "flow" else ([], solve)
     return Experiment(
-        pairs,
-        Coded(coding.codes, heads[model]()),
-        tasks.density(learned, coding),
-        [Player(tasks.loss)] if model == "flow" else [],
-        dc.replace(recipe, lr=recipe.lr or 1e-3),
-        begin=begin,
-        solve=None if model == "flow" else solve,
-        arguments=run.arguments,
-        parents=run.parents,
-    )
+        pairs, Coded(coding.codes, heads[model]()), tasks.density(learned, coding), players, dc.replace(recipe, lr=recipe.lr or 1e-3),
+        begin=begin, solve=after, arguments=run.arguments, parents=run.parents,
+    )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,9 +11,7 @@ from torch import nn
 from empirisk.data.card import Card
 from empirisk.errors import Wrong, shown
 from empirisk.experiments import rebuild
-from empirisk.experiments.ensemble import parent
-from empirisk.files import sha256
-from empirisk.folder import RunFolder
+from empirisk.experiments.ensemble import fill, parent
 
 
 @dataclass(frozen=True)
@@ -47,11 +45,5 @@ def encoded(run: str | dict[str, Any] | None, card: Card) -> Encoded:
     with torch.no_grad():
         e.model.eval().embed(torch.zeros(2, card.channels, *card.size))  # type: ignore[operator]
 
-    def load(net: nn.Module) -> None:
-        folder = RunFolder(Path(given["path"]))
-        folder.load_weights(net)
-        if sha256(folder.weights) != given["sha256"]:
-            raise Wrong(f"{name} was trained anew since", remedy="give another --out", code=3)
-
     net = e.model.requires_grad_(False).eval()
-    return Encoded(net, load, {"encoder": given}, {given["path"]: given["sha256"]})
+    return Encoded(net, partial(fill, given), {"encoder": given}, {given["path"]: given["sha256"]})

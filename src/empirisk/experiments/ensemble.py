@@ -104,10 +104,15 @@ def described(e: Experiment) -> dict[str, Any]:
 def copy_weights(parents: list[dict[str, Any]], model: nn.Module) -> None:
     """Each member's weights from its folder, if they still are what they were; raises Wrong (exit 3) if not."""
     for p, member in zip(parents, model.get_submodule("members").children(), strict=True):
-        folder = RunFolder(Path(p["path"]))
-        folder.load_weights(member)
-        if sha256(folder.weights) != p["sha256"]:
-            raise Wrong(f"{shown(folder.path)} was trained anew since", remedy="give another --out", code=3)
+        fill(p, member)
+
+
+def fill(parent: dict[str, Any], net: nn.Module) -> None:
+    """The weights of a run that is kept by value, from its folder; raises Wrong (exit 3) if they are no longer what they were."""
+    folder = RunFolder(Path(parent["path"]))
+    folder.load_weights(net)
+    if sha256(folder.weights) != parent["sha256"]:
+        raise Wrong(f"{shown(folder.path)} was trained anew since", remedy="give another --out", code=3)
 
 
 class Vote(Verdict):

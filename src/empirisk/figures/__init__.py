@@ -6,10 +6,10 @@ Everything that comes from outside (names of classes and files) passes through `
 """
 
 from empirisk.figures.charts import Curve, chart, histogram, intervals, ribbons
-from empirisk.figures.figure import Figure, Tile, escaped, interval, matrix, number, operating, tiles
+from empirisk.figures.figure import Figure, Tile, album, escaped, interval, matrix, number, operating, tiles
 from empirisk.figures.images import picture
 
 __all__ = [
-    "Curve", "Figure", "Tile", "chart", "escaped", "histogram", "interval", "intervals", "matrix", "number", "operating",
-    "picture", "ribbons", "tiles",
+    "Curve", "Figure", "Tile", "album", "chart", "escaped", "histogram", "interval", "intervals", "matrix", "number",
+    "operating", "picture", "ribbons", "tiles",
 ]  # fmt: skip

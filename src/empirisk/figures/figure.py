@@ -111,6 +111,15 @@ def tiles(items: Sequence[Tile], *, kind: str = "") -> str:
     return f'<ul class="tiles {kind}">{"".join(out)}</ul>'
 
 
+def album(
+    key: str, title: str, items: Sequence[Tile], text: str, section: str = "pictures", columns: Sequence[str] = (),
+    rows: Sequence[Sequence[Any]] = (), *, kind: str = "pairs", empty: str = "",
+) -> Figure:  # fmt: skip
+    """A figure of tiles, as wide as the page; `empty` is said where there are none."""
+    svg = f"<p>{empty}</p>" if empty and not items else tiles(items, kind=kind)
+    return Figure(key, title, svg, text, section, tuple(columns), tuple(map(tuple, rows)), wide=True)
+
+
 def matrix(
     names: Sequence[str], counts: Sequence[Sequence[float]], *, label: str, rows: str, columns: str, across: Sequence[str] = ()
 ) -> str:  # fmt: skip

@@ -192,6 +192,16 @@ def over_heads(model: nn.Module, x: Tensor, terms: Callable[[Tensor], Tensor]) -
     return torch.stack(found).sum(0)
 
 
+def over(values: Tensor, x: Tensor) -> Tensor:
+    """(C,) -> (C, 1, 1) beside x (n, C, H, W): a number a channel."""
+    return values.view(-1, *[1] * (x.ndim - 2))
+
+
+def standardised(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """(x - mean) / std per channel of x (n, C, *size)."""
+    return (x - over(mean, x)) / over(std, x)
+
+
 class Standardised(nn.Module):
     """A network behind its first layer, x -> net((x - mean) / std) per channel, x in image units.
 
@@ -223,13 +233,11 @@ class Standardised(nn.Module):
 
     def standardise(self, x: Tensor) -> Tensor:
         """(x - mean) / std per channel."""
-        shape = (-1, *[1] * (x.ndim - 2))  # (C,) -> (C, 1, 1): against (n, C, H, W)
-        return (x - self.mean.view(shape)) / self.std.view(shape)
+        return standardised(x, self.mean, self.std)
 
     def restore(self, z: Tensor) -> Tensor:
         """std z + mean per channel: back in image units."""
-        shape = (-1, *[1] * (z.ndim - 2))
-        return z * self.std.view(shape) + self.mean.view(shape)
+        return z * over(self.std, z) + over(self.mean, z)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, C, *size) -> (n, classes)."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from empirisk.errors import Wrong
 from empirisk.losses import Batch, Loss
-from empirisk.models.layers import Standardised
+from empirisk.models.layers import Standardised, over
 
 
 def pixels_of(x: Any, flag: str) -> Tensor:
@@ -33,7 +33,7 @@ def input_noise(loss: Loss, sigma: float) -> Loss:
 
     def noisy(model: nn.Module, batch: Batch) -> Tensor:
         x = pixels_of(batch[0], "input-noise")  # (n, C, *size)
-        s = model.std.view(-1, *[1] * (x.ndim - 2)) if isinstance(model, Standardised) else 1.0  # (C, 1, ..)
+        s = over(model.std, x) if isinstance(model, Standardised) else 1.0  # (C, 1, ..)
         return loss(model, (x + sigma * s * torch.randn_like(x), batch[1]))
 
     return noisy

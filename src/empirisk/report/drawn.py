@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from empirisk.data.rows import looked_at
-from empirisk.figures import Curve, Figure, Tile, chart, number, picture, tiles
+from empirisk.figures import Curve, Figure, Tile, album, chart, number, picture
 from empirisk.report.evidence import PARTS
 
 SHEET, EACH, PAIRS = 24, 6, 12
@@ -87,7 +87,7 @@ def filters(before: np.ndarray, after: np.ndarray) -> Figure:
         f"Left before training, right after; grey is 0, white positive, black negative, on one scale. They moved by "
         f"{number(moved)} of their length. {len(items)} of {len(before)} are drawn."
     )
-    return Figure("filters", "First layer before and after", tiles(items, kind="pairs"), text, "training", wide=True)
+    return album("filters", "First layer before and after", items, text, "training")
 
 
 def of_data(
@@ -128,7 +128,7 @@ def contact_sheet(rows: Sequence[Mapping[str, Any]], column: str = "") -> list[F
             items.append(Tile(((picture(image, outlines=truth), f"image of {name}"),), lines, name))
     text = "The first ones, as stored" + ("; masks or boxes are drawn on them." if drawn else ".")
     title = "Images of each class" if len(groups) > 1 else "Images"
-    return [Figure("sheet", title, tiles(items), text, "data", wide=True)] if items else []
+    return [album("sheet", title, items, text, "data", kind="")] if items else []
 
 
 def outlines(
@@ -162,5 +162,4 @@ def twins(pairs: Iterable[Sequence[Any]], images: Mapping[str, np.ndarray]) -> l
     text = f"The closest {many}: left in the first part, right in the second. One look tells whether they are one image, one patient, or only alike."
     table = tuple((*rest, "yes" if identical else "no") for *rest, identical in some)
     columns = ("parts", "first", "second", "correlation", "identical")
-    svg = tiles(items, kind="pairs")
-    return [Figure("twins", "Near-twins side by side", svg, text, "data", columns, table, wide=True)] if items else []
+    return [album("twins", "Near-twins side by side", items, text, "data", columns, table)] if items else []

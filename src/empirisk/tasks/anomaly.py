@@ -12,7 +12,7 @@ from empirisk.data.table import Row, Rows
 from empirisk.data.unlabelled import Score
 from empirisk.estimate import Metric, Statistic, estimates
 from empirisk.experiment import Experiment, Task
-from empirisk.figures import Curve, Figure, Tile, chart, intervals, number, picture, tiles
+from empirisk.figures import Curve, Figure, Tile, album, chart, intervals, number, picture
 from empirisk.metrics import ranking
 from empirisk.tasks import baselines
 from empirisk.unsupervised.memory import NEAREST
@@ -139,14 +139,9 @@ def _strangest(e: Experiment, rows: Rows, answers: Sequence[Value]) -> Figure:
     low, high = float(far.min()), float(far.max())
     for i, image, map_ in zip(order, x.numpy(), far, strict=True):
         label, name = str(rows[i].get("label", "")), str(rows[i]["id"])
-        pair = (
-            (picture(image), f"image {label}"),
-            (picture(image, (map_ - low) / (high - low or 1)), "Where it is strange"),
-        )
+        seen = picture(image, (map_ - low) / (high - low or 1))
+        pair = ((picture(image), f"image {label}"), (seen, "Where it is strange"))
         items.append(Tile(pair, (f"score {number(float(answers[i]))}", label, name), label))
     text = f"The {len(order)} strangest of {len(rows)}. Right where its parts are furthest from normal ones, as the self-taught net sees them."
     table = tuple((rows[i]["id"], str(rows[i].get("label", "")), float(answers[i])) for i in order)
-    svg = tiles(items, kind="pairs")
-    return Figure(
-        "strangest", "The strangest images", svg, text, "pictures", ("id", "class", "score"), table, wide=True
-    )
+    return album("strangest", "The strangest images", items, text, "pictures", ("id", "class", "score"), table)

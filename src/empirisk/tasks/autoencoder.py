@@ -13,7 +13,7 @@ from empirisk.data.reconstructed import Code, Images, Rebuilt
 from empirisk.data.table import Rows
 from empirisk.estimate import Statistic, mean
 from empirisk.experiment import Experiment, Task
-from empirisk.figures import Curve, Figure, Tile, chart, histogram, number, picture, tiles
+from empirisk.figures import Curve, Figure, Tile, album, chart, histogram, number, picture
 from empirisk.losses import Batch, Loss
 from empirisk.metrics.images import psnr
 from empirisk.tasks import codes as told
@@ -127,10 +127,7 @@ def _pairs(kind: Images, rows: Rows, answers: Sequence[Rebuilt]) -> Figure:
         items.append(Tile(((picture(rows[i]["x"].read()), "the image"), (again, "the image again")), words))
         table.append((str(rows[i]["id"]), float(errors[i]), decibel))
     text = f"Left the image, right what was made of its code; {len(items)} of {len(rows)}, evenly from the best to the worst."
-    svg = tiles(items, kind="pairs")
-    return Figure(
-        "again", "Images again", svg, text, "pictures", ("id", "squared error", "PSNR"), tuple(table), wide=True
-    )
+    return album("again", "Images again", items, text, "pictures", ("id", "squared error", "PSNR"), table)
 
 
 @torch.no_grad()
@@ -147,7 +144,7 @@ def _cleaned(e: Experiment, rows: Rows, noise: float) -> Figure:
         for r, a, b in zip(some, noisy.cpu().numpy(), made, strict=True)
     ]
     text = f"Left with noise, right what was made of it. The mean squared error went from {before:.3g} to {after:.3g}."
-    return Figure("cleaned", "Noise taken out", tiles(items, kind="pairs"), text, "pictures", wide=True)
+    return album("cleaned", "Noise taken out", items, text)
 
 
 def _sizes(e: Experiment, card: Card, rows: Rows, answers: Sequence[Rebuilt]) -> list[Figure]:
@@ -173,17 +170,8 @@ def _sizes(e: Experiment, card: Card, rows: Rows, answers: Sequence[Rebuilt]) ->
         curves, label=text, x="numbers of the code", y="squared error", x_range=(0, SIZES[-1] + 4), y_range=(0, top)
     )
     table = tuple((name, k, error) for name, found in points.items() for k, error in found)
-    return [
-        Figure(
-            "size",
-            "Error against the size of the code",
-            svg,
-            text,
-            "pictures",
-            ("what", "numbers", "squared error"),
-            table,
-        )
-    ]
+    columns = ("what", "numbers", "squared error")
+    return [Figure("size", "Error against the size of the code", svg, text, "pictures", columns, table)]
 
 
 def jpeg(card: Card, rows: Rows) -> list[tuple[float, float]]:

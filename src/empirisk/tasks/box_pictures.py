@@ -8,7 +8,7 @@ import numpy as np
 from empirisk.data.boxes import Boxes
 from empirisk.data.table import Rows
 from empirisk.experiment import Experiment
-from empirisk.figures import Curve, Figure, Tile, chart, number, picture, tiles
+from empirisk.figures import Curve, Figure, Tile, album, chart, number, picture
 from empirisk.figures.images import Colour
 from empirisk.metrics import boxes as metrics
 from empirisk.metrics.boxes import LOOSE, Marks
@@ -148,9 +148,7 @@ def _worst(experiment: Experiment, rows: Rows, checked: Sequence[Judged]) -> Fig
         f"right the answer, blue where right, orange where a false alarm.{volumes}"
     )
     columns = ("id", "true", "said", "missed", "false alarms")
-    return Figure(
-        "worst", "The worst images", tiles(items, kind="pairs"), text, "mistakes", columns, tuple(table), wide=True
-    )
+    return album("worst", "The worst images", items, text, "mistakes", columns, table)
 
 
 def _slice(j: Judged) -> float:

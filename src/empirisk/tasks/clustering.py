@@ -12,7 +12,7 @@ from empirisk.data.table import Rows
 from empirisk.data.unlabelled import Clusters, Member
 from empirisk.estimate import Statistic
 from empirisk.experiment import Experiment, Task
-from empirisk.figures import Curve, Figure, Tile, chart, matrix, number, picture, tiles
+from empirisk.figures import Curve, Figure, Tile, album, chart, matrix, number, picture
 from empirisk.metrics import clusters as metrics
 from empirisk.tasks import baselines, hypotheses
 from empirisk.unsupervised.kmeans import Groups, lloyd
@@ -159,18 +159,15 @@ def _images(e: Experiment, rows: Rows, answers: Sequence[Member]) -> list[Figure
     """The images nearest to the middle of each cluster."""
     if not e.data.card().dims:
         return []
-    items, distance, group = (
-        list[Tile](),
-        np.array([a.distance for a in answers]),
-        np.array([a.cluster for a in answers]),
-    )
+    distance, group = np.array([a.distance for a in answers]), np.array([a.cluster for a in answers])
+    items = list[Tile]()
     for g in np.unique(group).tolist()[:SHOWN]:
         inside = np.flatnonzero(group == g)
         for i in inside[np.argsort(distance[inside], kind="stable")][:EACH].tolist():
             lines = (name_of(g), f"distance {number(distance[i])}", str(rows[i]["id"]))
             items.append(Tile(((picture(rows[i]["x"].read()), f"image of {name_of(g)}"),), lines, name_of(g)))
     text = f"Of each cluster the {EACH} images nearest to its middle."
-    return [Figure("typical", "Typical images", tiles(items), text, "pictures", wide=True)]
+    return [album("typical", "Typical images", items, text, kind="")]
 
 
 def _stability(groups: Groups) -> list[Figure]:

@@ -13,7 +13,7 @@ from empirisk.data.reconstructed import Code, Codes
 from empirisk.data.table import Rows
 from empirisk.estimate import Statistic
 from empirisk.experiment import Experiment, Task
-from empirisk.figures import Figure, Tile, picture, tiles
+from empirisk.figures import Figure, Tile, album, picture
 from empirisk.tasks import codes as told
 from empirisk.unsupervised import contrast
 from empirisk.unsupervised.probe import Probed
@@ -94,7 +94,7 @@ def _views(card: Card, e: Experiment, rows: Rows) -> Figure:
         for r, i, p, q in zip(some, x.numpy(), a.numpy(), b.numpy(), strict=True)
     ]
     text = "An image and two views of it, which the embedding is taught to lay beside each other: a part, a side, light and noise may differ."
-    return Figure("views", "Views", tiles(items, kind="pairs"), text, "pictures", wide=True)
+    return album("views", "Views", items, text)
 
 
 def _neighbours(rows: Rows, answers: Sequence[Code]) -> Figure:
@@ -107,19 +107,9 @@ def _neighbours(rows: Rows, answers: Sequence[Code]) -> Figure:
         near = [int(j) for j in np.argsort(away, kind="stable")[: min(3, len(rows) - 1)]]
         label = str(rows[i].get("label") or "")
         pictures = tuple((picture(rows[j]["x"].read()), f"image {rows[j]['id']}") for j in (i, *near))
-        items.append(
-            Tile(
-                pictures,
-                (
-                    label or str(rows[i]["id"]),
-                    "nearest: " + ", ".join(str(rows[j].get("label") or rows[j]["id"]) for j in near),
-                ),
-                label,
-            )
-        )
+        others = ", ".join(str(rows[j].get("label") or rows[j]["id"]) for j in near)
+        items.append(Tile(pictures, (label or str(rows[i]["id"]), f"nearest: {others}"), label))
         table.append((str(rows[i]["id"]), *(str(rows[j]["id"]) for j in near)))
     text = "Left an image, beside it the three nearest of the others by their codes."
     columns = ("id", *(f"nearest {k}" for k in range(1, len(table[0]))))
-    return Figure(
-        "neighbours", "Nearest images", tiles(items, kind="pairs"), text, "pictures", columns, tuple(table), wide=True
-    )
+    return album("neighbours", "Nearest images", items, text, "pictures", columns, table)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from empirisk.data.table import Rows
 from empirisk.estimate import Statistic, mean
 from empirisk.experiment import Experiment, Task
-from empirisk.figures import Curve, Figure, Tile, chart, histogram, number, picture, tiles
+from empirisk.figures import Curve, Figure, Tile, album, chart, histogram, number, picture
 from empirisk.losses import Batch
 from empirisk.tasks import hypotheses
 from empirisk.tasks.clustering import Read
@@ -95,13 +95,8 @@ def _plane(e: Experiment, rows: Rows) -> Figure:
     """Regions of two numbers in which 95, 80 and 50 % of the training rows lie, with the held-out rows."""
     train = np.array([r["x"].read() for r in e.data.rows("train")], float)
     x = np.array([r["x"].read() for r in rows], float)
-    both = np.concatenate([train, x])
-    margin = 0.05 * np.ptp(both, 0)
-    low, high = both.min(0) - margin, both.max(0) + margin
-    centres = [a + (b - a) * (np.arange(CELLS) + 0.5) / CELLS for a, b in zip(low, high, strict=True)]
-    log_p = np.array(hypotheses.asked(e, np.stack(np.meshgrid(*centres), -1).reshape(-1, 2)), float).reshape(
-        CELLS, CELLS
-    )
+    cells, (across, up) = hypotheses.plane(np.concatenate([train, x]), CELLS)
+    log_p = np.array(hypotheses.asked(e, cells), float).reshape(CELLS, CELLS)
     levels = np.quantile(np.array(hypotheses.asked(e, train), float), [1 - share for share in SHARES])
     tint = [run for level in levels for run in hypotheses.runs(np.where(log_p >= level, 0, -1)) if run[0] >= 0]
     inside = np.array(hypotheses.asked(e, x), float)[:, None] >= levels  # (N, 3)
@@ -111,7 +106,7 @@ def _plane(e: Experiment, rows: Rows) -> Figure:
     text = f"The tints are where the likeliest 95, 80 and 50 % of the training rows lie. Of {len(rows)} held-out rows, drawn as points, lie {said}."
     inputs = e.data.card().inputs
     svg = chart([Curve("", x[:, 0], x[:, 1], dots=True, style=1)], label=text, x=inputs[0], y=inputs[1], square=True, tint=tint,
-                x_range=(float(low[0]), float(high[0])), y_range=(float(low[1]), float(high[1])))  # fmt: skip
+                x_range=across, y_range=up)  # fmt: skip
     table = tuple((r["id"], float(a), float(b)) for r, (a, b) in zip(rows, x, strict=True))
     return Figure("density", "The density", svg, text, "pictures", ("id", *inputs), table)
 
@@ -126,7 +121,7 @@ def _images(e: Experiment, rows: Rows, answers: Sequence[float]) -> list[Figure]
             lines = (group, f"log p {number(answers[i])}", str(rows[i]["id"]))
             items.append(Tile(((picture(rows[i]["x"].read()), f"image, {group}"),), lines, group))
     text = "The least likely images are what the training rows hardly have, or faults of the data; the most likely are what they mostly are."
-    return [Figure("ends", "Least and most likely", tiles(items), text, "pictures", wide=True)]
+    return [album("ends", "Least and most likely", items, text, kind="")]
 
 
 def _components(components: Components | None) -> list[Figure]:

@@ -129,15 +129,20 @@ def regions(
     """The plane of two numbers, tinted by what is `chosen` at x (N, 2), with the rows in the colours of y (N,): keys of `names`."""
     inputs = experiment.data.card().inputs
     x = np.array([r["x"].read() for r in rows], float)  # (N, 2)
-    margin = 0.05 * np.ptp(x, 0)
-    low, high = x.min(0) - margin, x.max(0) + margin
-    centres = [a + (b - a) * (np.arange(STEPS) + 0.5) / STEPS for a, b in zip(low, high, strict=True)]
-    cells = chosen(np.stack(np.meshgrid(*centres), -1).reshape(-1, 2)).reshape(STEPS, STEPS)
+    cells, (across, up) = plane(x, STEPS)
     points = [Curve(name, x[y == k, 0], x[y == k, 1], dots=True, style=k) for k, name in names.items()]
     svg = chart(points, label=text, x=inputs[0], y=inputs[1], square=True,
-                x_range=(float(low[0]), float(high[0])), y_range=(float(low[1]), float(high[1])), tint=runs(cells))  # fmt: skip
+                x_range=across, y_range=up, tint=runs(chosen(cells).reshape(STEPS, STEPS)))  # fmt: skip
     table = tuple((r["id"], float(a), float(b), names[int(k)]) for r, (a, b), k in zip(rows, x, y, strict=True))
     return Figure(key, title, svg, text, "pictures", ("id", *inputs, "class or cluster"), table)
+
+
+def plane(x: np.ndarray, steps: int) -> tuple[np.ndarray, list[tuple[float, float]]]:
+    """Middles (steps^2, 2) of the cells of a plane that holds the points x (N, 2), row by row; the ends of both axes."""
+    margin = 0.05 * np.ptp(x, 0)
+    ends = [(float(a), float(b)) for a, b in zip(x.min(0) - margin, x.max(0) + margin, strict=True)]
+    middles = [a + (b - a) * (np.arange(steps) + 0.5) / steps for a, b in ends]
+    return np.stack(np.meshgrid(*middles), -1).reshape(-1, 2), ends
 
 
 def runs(cells: np.ndarray) -> list[tuple[int, float, float, float, float]]:

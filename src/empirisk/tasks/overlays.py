@@ -5,7 +5,7 @@ import numpy as np
 from empirisk.data.masks import Masks, Segmented
 from empirisk.data.rows import spacing_of
 from empirisk.data.table import Row, Rows
-from empirisk.figures import Curve, Figure, Tile, chart, number, picture, tiles
+from empirisk.figures import Curve, Figure, Tile, album, chart, number, picture
 
 WORST, MEDIAN, POINTS = 8, 4, 1500
 """Most cases that are shown, and points of a scatter plot."""
@@ -44,7 +44,7 @@ def _overlays(rows: Rows, answers: list[Segmented], masks: Masks, cases: np.ndar
     empty = int((~known.any(1)).sum())
     left = f" Of {empty} of {len(rows)}, where truth and answer hold nothing, no number tells." if empty else ""
     text = f"Green: the truth; orange: the answer, on top. First the {len(worst)} cases of least Dice, then {len(items) - len(worst)} around the median.{border}{left}"
-    return Figure("overlays", "Truth and answer", tiles(items, kind="pairs"), text, "pictures", wide=True)
+    return album("overlays", "Truth and answer", items, text)
 
 
 def _drawn(row: Row, masks: Masks, answer: Segmented) -> tuple[str, str]:

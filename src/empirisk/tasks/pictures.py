@@ -11,7 +11,7 @@ from empirisk.data.table import Rows
 from empirisk.data.targets import Classes, Number, Verdict
 from empirisk.estimate import Groups, estimate, estimates, mean
 from empirisk.experiment import Experiment
-from empirisk.figures import Curve, Figure, Tile, chart, histogram, matrix, number, operating, picture, tiles
+from empirisk.figures import Curve, Figure, Tile, album, chart, histogram, matrix, number, operating, picture
 from empirisk.metrics import ranking
 
 PANELS, POINTS, SHOWN = 8, 1500, 12
@@ -213,5 +213,5 @@ def _tiles(
         Tile(pair, (said, truth, name), group)
         for pair, (name, said, truth), (group, *_) in zip(pictures, table, words, strict=True)
     ]
-    svg = tiles(items, kind="pairs") if items else "<p>No mistake was made.</p>"
-    return Figure("worst", title, svg, text, "mistakes", ("id", "answer", "truth") if table else (), table, wide=True)
+    columns = ("id", "answer", "truth") if table else ()
+    return album("worst", title, items, text, "mistakes", columns, table, empty="No mistake was made.")

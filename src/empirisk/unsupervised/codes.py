@@ -13,6 +13,7 @@ from empirisk.data.table import Data, Rows
 from empirisk.data.unlabelled import Count
 from empirisk.errors import Wrong, listed
 from empirisk.losses import Batch
+from empirisk.models.layers import standardised
 from empirisk.unsupervised.pca import PCA
 
 SIDE = {2: 32, 3: 16}
@@ -44,8 +45,7 @@ class Small(nn.Module):
         if self.alone:
             x = x.flatten(1)
             return (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True).clamp_min(1e-6)
-        shape = (-1, *[1] * (x.ndim - 2))  # (C,) -> (C, 1, 1): against (n, C, H, W)
-        return ((x - self.mean.view(shape)) / self.std.view(shape)).flatten(1)
+        return standardised(x, self.mean, self.std).flatten(1)
 
 
 class Codes(nn.Module):

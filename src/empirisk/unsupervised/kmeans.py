@@ -58,10 +58,6 @@ class Groups:
     number: int
     stability: tuple[float, ...] = ()
 
-    def __post_init__(self) -> None:
-        """Lists, as JSON gives them, become tuples."""
-        object.__setattr__(self, "stability", tuple(self.stability))
-
     @classmethod
     def learn(cls, rows: Rows, codes: Callable[[Rows], np.ndarray], given: int | None) -> Self:
         """The given number, or the most stable one of at most 1,000 rows; `codes` gives their z (N, D).

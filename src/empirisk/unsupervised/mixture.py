@@ -81,10 +81,6 @@ class Components:
     number: int
     log_likelihood: tuple[float, ...] = ()
 
-    def __post_init__(self) -> None:
-        """Lists, as JSON gives them, become tuples."""
-        object.__setattr__(self, "log_likelihood", tuple(self.log_likelihood))
-
     @classmethod
     def learn(cls, rows: Rows, codes: Callable[[Rows], np.ndarray], given: int | None) -> Self:
         """The given number, or the one of 1 to 10 that makes a fourth of at most 2,000 training rows most likely, fitted to the others.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from empirisk.data.card import Card
 from empirisk.losses import Batch
+from empirisk.models.layers import standardised
 from empirisk.unsupervised.bands import blurred, energies
 from empirisk.unsupervised.memory import Mahalanobis, Neighbours
 
@@ -67,8 +68,7 @@ class Strange(nn.Module):
 
     def standardise(self, x: Tensor) -> Tensor:
         """(x - mean) / std per channel."""
-        shape = (-1, *[1] * (x.ndim - 2))  # (C,) -> (C, 1, 1): against (n, C, H, W)
-        return (x - self.mean.view(shape)) / self.std.view(shape)
+        return standardised(x, self.mean, self.std)
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(n, C, *size) -> both errors of the image given again (n, 2), embedding (n, D), patches (n, F, *places), bands (n, B)."""

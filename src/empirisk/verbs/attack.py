@@ -13,7 +13,7 @@ from empirisk.data.sources import Grid
 from empirisk.errors import Wrong
 from empirisk.estimate import Estimate, Statistic, values
 from empirisk.experiment import Answer, Experiment, Rows
-from empirisk.figures import Curve, Figure, Tile, chart, picture, tiles
+from empirisk.figures import Curve, Figure, Tile, album, chart, picture
 from empirisk.losses import Batch
 from empirisk.regularization.adversarial import fgsm, pgd, within
 from empirisk.verbs.flags import Device, Json, Trained
@@ -112,8 +112,7 @@ def examples(e: Experiment, rows: Rows, said: dict[At, list[Answer]], images: di
             lines = (f"{words[0.0]} becomes {words[turned]}", f"epsilon {255 * turned:g}/255", str(rows[i]["id"]))
             items.append(Tile(tuple((picture(np.asarray(a, np.float32)), alt) for alt, a in three.items()), lines))
     text = f"{len(items)} answers that PGD turns: the image, its change stretched to be seen, and the image that is answered otherwise."
-    svg = tiles(items, kind="pairs")
-    return [Figure("attack-examples", "What an attack looks like", svg, text, "mistakes", wide=True)] if items else []
+    return [album("attack-examples", "What an attack looks like", items, text, "mistakes")] if items else []
 
 
 def attack(run: Trained, *, device: Device = "auto", json: Json = False) -> None:

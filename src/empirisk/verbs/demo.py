@@ -6,22 +6,30 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from empirisk.data import phantom
+from empirisk.data import embedded, phantom
 from empirisk.errors import Wrong
 from empirisk.estimate import Estimate
-from empirisk.experiment import Experiment
 from empirisk.experiments import named
 from empirisk.verbs.flags import Json
 from empirisk.verbs.say import Say, short
 from empirisk.verbs.train import train
 from empirisk.verbs.words import against
 
-FIRST = "classification"
-LONG, SHORT = ("phantom:size=64", 30), ("phantom:images=400,size=48", 12)
-"""Data and epochs of the first demo, and of any other."""
-VIDEOS = "phantom-video:videos=40,size=16"
-GIVEN: dict[str, dict[str, Any]] = {"anomaly": {"normal": "benign"}}
-"""What an experiment must be told of the phantom."""
+PHANTOM = "phantom:images=400,size=48"
+GIVEN: dict[str, dict[str, Any]] = {
+    "classification": {"data": "phantom:size=64", "epochs": 30},
+    "regression": {"data": PHANTOM, "epochs": 12},
+    "ensemble": {"runs": [{"data": PHANTOM, "epochs": 12, "seed": seed} for seed in (0, 1)]},
+    "segmentation": {"data": PHANTOM, "epochs": 12},
+    "detection": {"data": PHANTOM, "epochs": 12},
+    "frames": {"data": "phantom-video:videos=40,size=16", "epochs": 3},
+    "autoencoder": {"data": PHANTOM, "epochs": 12},
+    "clustering": {"data": PHANTOM},
+    "density": {"data": PHANTOM},
+    "anomaly": {"data": PHANTOM, "epochs": 12, "normal": "benign"},
+}
+"""Experiment -> the arguments of its demo; of one that is made of runs, those of the first experiment's runs."""
+FIRST = next(iter(GIVEN))
 
 
 def demo(
@@ -32,54 +40,61 @@ def demo(
 
     Example: empirisk demo
     """
-    say, name = Say(as_json=json), "demo" if experiment == FIRST else f"demo-{experiment}"
-    folder = Path(out or Path("runs") / name)
-    run = train(made(experiment, folder, say), folder, say=say)
+    build, say, name = named(experiment), Say(as_json=json), "demo" if experiment == FIRST else f"demo-{experiment}"
+    folder, given = Path(out or Path("runs") / name), GIVEN[experiment]
+    leak(experiment if plantable(given) else FIRST, say)
+    mine = arguments(given) if "data" in given else members(given["runs"], folder, say)
+    run = train(build(**mine), folder, say=say)
     scores = run.test()
     say.numbers("Test", scores)
     first = next(iter(scores))
     for rival, found in run.folder.metrics()["difference"].items():
         if first in found:
             say("", against(rival, first, Estimate(**found[first])))
-    beside_the_least(say, scores)
+    beside_the_least(say, run.experiment().data.kind, scores)
     say("Report", str(run.folder.report))
     say("Again", f"empirisk train --config {run.folder.path / 'run.json'}")
     say("Yours", "empirisk data FOLDER")
-    say("", f"empirisk train {experiment} {'RUN RUN' if joins(experiment) else 'FOLDER'}")
+    say("", f"empirisk train {experiment} {'FOLDER' if 'data' in given else 'RUN RUN'}")
     test = {k: v.json() for k, v in scores.items()}
     say.document({"run": str(run.path), "report": str(run.folder.report), "test": test})
 
 
-def joins(experiment: str) -> bool:
-    """Whether it is made of runs, not of data."""
-    return "runs" in inspect.signature(named(experiment)).parameters
+def plantable(given: dict[str, Any]) -> bool:
+    """Whether the data can hold a planted leak."""
+    return "data" in given and "planted" in inspect.signature(embedded.made_by(given["data"])[0]).parameters
 
 
-def made(experiment: str, folder: Path, say: Say) -> Experiment:
-    """The experiment on the phantom after a leak was refused; where it is made of runs, of two that are trained beside `folder`."""
-    of_runs, (data, epochs) = joins(experiment), LONG if experiment == FIRST else SHORT
-    of_videos = experiment == "frames"
-    build, own = named(FIRST if of_runs else experiment), GIVEN.get(experiment, {})
+def arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """Those of a demo, its data without the patient who leaks."""
+    return given | ({"data": f"{given['data']},without={phantom.PLANTED}"} if plantable(given) else {})
+
+
+def members(runs: list[dict[str, Any]], folder: Path, say: Say) -> dict[str, Any]:
+    """Runs of the first experiment, trained beside `folder`."""
+    paths = {folder.with_name(f"{folder.name}-member-{i}"): arguments(given) for i, given in enumerate(runs)}
+    return {"runs": [str(train(named(FIRST)(**given), path, say=say).path) for path, given in paths.items()]}
+
+
+def leak(experiment: str, say: Say) -> None:
+    """Show that the experiment refuses data in which a patient is in train and in test."""
+    given = GIVEN[experiment]
     try:
-        (named(FIRST) if of_videos else build)(f"{data},planted=1", **own)
+        named(experiment)(**(given | {"data": f"{given['data']},planted=1"}))
     except Wrong as refused:
         say("Leak", f"planted on purpose: {refused.what}; {refused.where}")
         say("", f"refused; going on without {phantom.PLANTED}, as a table without that patient")
-    data = VIDEOS if of_videos else f"{data},without={phantom.PLANTED}"
-    if not of_runs:
-        e = build(data, **own)
-        return build(data, epochs=epochs, **own) if e.players else e
-    members = {seed: folder.with_name(f"{folder.name}-member-{seed}") for seed in (0, 1)}
-    paths = [train(build(data, epochs=epochs, seed=seed), path, say=say).path for seed, path in members.items()]
-    return named(experiment)([str(path) for path in paths])
 
 
-def beside_the_least(say: Say, scores: dict[str, Estimate]) -> None:
+def beside_the_least(say: Say, kind: Any, scores: dict[str, Estimate]) -> None:
     """How far the error lies from the least that there can be on the phantom, where that is known."""
-    if (accuracy := scores.get("accuracy")) and accuracy.value is not None:
-        error, bayes = 1 - accuracy.value, phantom.bayes_error()
+    first = scores.get({"label": "accuracy", "target": "rmse"}.get(kind.column, ""))
+    if first is None or first.value is None:
+        return
+    if kind.column == "label":
+        error, bayes = 1 - first.value, phantom.bayes_error()
         side = "above" if error >= bayes else "below"
         say("", f"error {short(error)}: {short(abs(error - bayes))} {side} the Bayes error {short(bayes)}")
-    elif (rmse := scores.get("rmse")) and rmse.value is not None:
+    else:
         least = short(phantom.least_rmse())
-        say("", f"root mean squared error {short(rmse.value)} mm, the least possible is {least} mm")
+        say("", f"root mean squared error {short(first.value)} mm, the least possible is {least} mm")
