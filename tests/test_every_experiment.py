@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from empirisk import erm
-from empirisk.data import embedded, phantom, phantom_video
+from empirisk.data import embedded, phantom, phantom_sentences, phantom_video
 from empirisk.erm.run import Run as Moving
 from empirisk.experiments import EXPERIMENTS, named
 from empirisk.metrics import LESS_IS_BETTER
@@ -168,7 +168,10 @@ def test_the_test_set_is_judged_with_intervals(tried):
 def test_a_new_file_is_answered_in_its_own_form_when_the_data_are_gone(tried, tmp_path, monkeypatch):
     name, _, run = tried
     new = (
-        tmp_path / {"picture": "new.png", "table": "new.csv", "records": "new.csv", "video": "new.mp4"}[TRIES[name].new]
+        tmp_path
+        / {"picture": "new.png", "table": "new.csv", "records": "new.csv", "video": "new.mp4", "text": "new.txt"}[
+            TRIES[name].new
+        ]
     )
     if TRIES[name].new == "picture":
         from PIL import Image
@@ -177,12 +180,21 @@ def test_a_new_file_is_answered_in_its_own_form_when_the_data_are_gone(tried, tm
     elif TRIES[name].new == "video":
         new.write_bytes(phantom_video.table(videos=8, size=16).rows[0]["x"].source)
     else:
-        new.write_text({"table": "x\n.25\n", "records": "mean area,mean texture\n600,18\n"}[TRIES[name].new])
+        new.write_text(
+            {"table": "x\n.25\n", "records": "mean area,mean texture\n600,18\n", "text": "No effusion on the left.\n"}[
+                TRIES[name].new
+            ]
+        )
 
     def gone(*args, **options):
         raise AssertionError("the training data were read")
 
-    for owner, function in ((embedded, "table"), (phantom, "table"), (phantom_video, "table")):
+    for owner, function in (
+        (embedded, "table"),
+        (phantom, "table"),
+        (phantom_video, "table"),
+        (phantom_sentences, "table"),
+    ):
         monkeypatch.setattr(owner, function, gone)
     code, said = whole(["predict", run, new])
     assert code == 0, said

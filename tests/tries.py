@@ -25,6 +25,9 @@ TRIES = {
     "regression polynomial": Try(("curve",), ("--model", "polynomial", "--degree", "3"), (PHANTOM,), new="table"),
     "segmentation": Try((PHANTOM,), ("--width", "8", "--epochs", "6"), ("breast-cancer",)),
     "detection": Try((PHANTOM,), ("--width", "8", "--epochs", "12"), ("breast-cancer",)),
+    "sequences": Try(
+        ("phantom-text:sentences=400",), ("--width", "16", "--epochs", "20", "--lr", "1e-2"), ("curve",), new="text"
+    ),
     "frames": Try(
         ("phantom-video:videos=40,size=16",),
         ("--width", "32", "--depth", "1", "--batch", "8", "--epochs", "2"),

@@ -91,14 +91,16 @@ def examine(
 ) -> Audit:
     """The audit, without a refusal; pixels are read where their prints are not given.
 
-    Equal images are copies; equal vectors only where under a tenth of the training vectors repeat among themselves.
+    Equal images are copies; equal vectors and texts only where under a tenth of the training ones repeat among themselves.
     """
     hashes, thumbs = seen or prints(rows)
     parts = {part: [r for r in rows if r.get("part") == part] for part in ("train", "val", "test")}
     repeats = sum(n for n in Counter(hashes[r["id"]] for r in parts["train"]).values() if n > 1)
     telling = any(map(len, thumbs.values())) or repeats < 0.1 * max(len(parts["train"]), 1)
     patients, shared = _patients(parts)
-    compared = "pixels" if telling else "nothing: most vectors repeat within the training split, so a repeat is no copy"
+    compared = (
+        "pixels" if telling else "nothing: vectors or texts repeat within the training split, so a repeat is no copy"
+    )
     found = Audit(
         patients=patients, shared=shared, unreadable=list(unreadable), waived=(waive or "").strip(), compared=compared,
         patients_known=any(r.get("patient") for r in rows),

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from empirisk import runtime
 from empirisk.data.augment import Augmentation
 from empirisk.data.changes import Parameters
+from empirisk.data.words import Texts
 from empirisk.errors import Wrong
 from empirisk.losses import Batch
 
@@ -141,7 +142,7 @@ class Stream:
     """Training batches of an epoch, this process's share, augmented on the device."""
 
     def __init__(
-        self, x: Pixels, y: Any, ids: Sequence[str], *, batch: int, seed: int, change: Augmentation | None,
+        self, x: Pixels | Texts, y: Any, ids: Sequence[str], *, batch: int, seed: int, change: Augmentation | None,
         device: torch.device, along: Along | None = None,
     ) -> None:  # fmt: skip
         self.x, self.y, self.order = x.on(device), runtime.to(y, device), Order(ids, batch, seed)
@@ -162,7 +163,7 @@ class Stream:
             yield x, y
 
 
-def changed(x: Tensor, y: Any, change: Augmentation, along: Along | None, parameters: Parameters) -> Batch:
+def changed(x: Any, y: Any, change: Augmentation, along: Along | None, parameters: Parameters) -> Batch:
     """x augmented, and y moved along with it."""
     return change.apply(x, parameters), along(change, y, parameters) if along else y
 

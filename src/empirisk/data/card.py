@@ -45,6 +45,11 @@ class Card:
         return len(self.size)
 
     @property
+    def numbers(self) -> str:
+        """What a row without a picture is, in words."""
+        return "text" if self.inputs == ("text",) else f"{self.channels} number{'s' if self.channels > 1 else ''}"
+
+    @property
     def dtype(self) -> str:
         """Compact type of the fitted images."""
         return next(d for d, level in LEVELS.items() if level == self.range)

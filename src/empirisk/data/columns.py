@@ -14,7 +14,7 @@ import numpy as np
 from empirisk.data import labels, pictures
 from empirisk.data.labels import Sheet
 from empirisk.data.pictures import PARTS, Seen
-from empirisk.data.readers import File, Labels, Vector
+from empirisk.data.readers import File, Labels, Text, Vector
 from empirisk.data.rows import Box, Columns, Line, Row, Rows, Table, refused
 from empirisk.errors import Wrong, listed, near, shown
 
@@ -24,6 +24,8 @@ USUAL = {
     "target": "target value y",
     "mask": "mask mask_path mask_file label_map",
     "boxes": "boxes bboxes",
+    "text": "text sentence question",
+    "caption": "caption",
     "patient": "patient patient_id patientid subject subject_id case case_id",
     "split": "split part set subset partition",
 }
@@ -55,7 +57,13 @@ def answers(sheet: Sheet, columns: Columns) -> Answers:
     if len(several) < 2 or (bare and not {*several} <= {*sheet.columns}):
         several = []
     several = [column(sheet, "label", c) or c for c in several]
-    role = {r: None if several and r == "label" else column(sheet, r, getattr(columns, r), bare=bare) for r in USUAL}
+    role = {
+        r: None if several and r == "label" else column(sheet, r, getattr(columns, r), bare=bare)
+        for r in USUAL
+        if r != "text"
+    }
+    read = columns.text or (not role["image"] and "text" in (columns.inputs or ("text",)))
+    role["text"] = column(sheet, "text", columns.text, bare=bare) if read else None
     for r in ("mask", "boxes"):
         if role[r] and not role["image"] and getattr(columns, r):
             raise refused(sheet.where, f"--{r} without a column of pictures", "name it with --image")
@@ -66,8 +74,17 @@ def answers(sheet: Sheet, columns: Columns) -> Answers:
         truth["mask"] = _maps(sheet, role["mask"])
     if role["boxes"]:
         truth["boxes"] = _boxes(sheet, role["boxes"])
-    gone = [i for i, *said in zip(sheet.at, *truth.values(), strict=True) if all(a is None for a in said)]
-    if len(gone) == len(sheet.at) and not (bare or columns.truthless):
+    said = {r: [t or None for t in sheet.columns[c]] for r in ("text", "caption") if (c := role[r])}
+    if columns.caption and role["caption"] and not bare:
+        sheet.check(
+            [t is None for t in said["caption"]],
+            f'no text in column "{shown(role["caption"])}"',
+            "write it, or leave the row out",
+        )
+    if role["caption"] and (columns.caption or not truth):
+        truth["caption"] = said["caption"]
+    gone = [i for i, *found in zip(sheet.at, *truth.values(), strict=True) if all(a is None for a in found)]
+    if len(gone) == len(sheet.at) and not (bare or columns.truthless or role["text"]):
         hint = "name it with --label or --target, --mask or --boxes"
         raise refused(sheet.where, f"no labels or numbers in {listed(list(sheet.columns))}", hint)
     odd += [f"{len(gone)} rows have no label: {labels.named(gone)}"] if gone and truth else []
@@ -75,7 +92,7 @@ def answers(sheet: Sheet, columns: Columns) -> Answers:
     parts = [PARTS.get(t.strip().casefold(), "") if role["split"] else "new" for t in given]
     what = f'in column "{shown(role["split"])}" is not train, val or test'
     sheet.check([not p for p in parts], what, "correct it, or add --split none", given)
-    cells: dict[str, list[Any]] = {n: c for n, c in sheet.columns.items() if n not in used | _OURS} | truth
+    cells: dict[str, list[Any]] = {n: c for n, c in sheet.columns.items() if n not in used | _OURS} | said | truth
     cells |= {"patient": [None if labels.missing(t) else t for t in who], "part": parts}
     rows: Rows = [{n: c[k] for n, c in cells.items()} for k in range(len(sheet.at))]
     rows = [{n: v for n, v in row.items() if v is not None or n == "patient"} for row in rows]
@@ -97,6 +114,12 @@ def samples(sheet: Sheet, columns: Columns) -> Table:
             classes = columns.class_names()
         found = pictures.seen(rows, sheet.where, columns, at=at)
         found = found._replace(images=(*found.images[:2], "--size" if sheet.words else "--image, --size"))
+    elif not role["text"] and "text" in columns.inputs:
+        raise refused(
+            sheet.where, "no column of texts", f"call it text; the columns are {listed(list(sheet.columns), 12)}"
+        )
+    elif role["text"]:
+        found, more = _texts(sheet, role["text"], rows), []
     else:
         found, more = _vectors(sheet, used, columns.inputs, rows)
     patients = None
@@ -243,6 +266,22 @@ def _pictures(sheet: Sheet, name: str, rows: Rows) -> tuple[Rows, list[str], lis
     return [row for row, _ in once.values()], [name for _, name in once.values()], odd
 
 
+def _ids(sheet: Sheet) -> Sequence[str]:
+    """What rows without a picture are called: by a column id that tells them apart, else by their numbers."""
+    ids = (c for n, c in sheet.columns.items() if n.casefold() == "id" and len(set(c)) == len(c))
+    return next(ids, [str(i) for i in sheet.at])
+
+
+def _texts(sheet: Sheet, name: str, rows: Rows) -> Seen:
+    """Rows with id and x, the text of a column; refuses (Wrong, exit 2) those without a word, with the rows."""
+    cells = sheet.columns[name]
+    what, remedy = f'no word in column "{shown(name)}"', "write the text, or leave the row out"
+    sheet.check([not any(map(str.isalnum, t)) for t in cells], what, remedy)
+    for row, i, text in zip(rows, _ids(sheet), cells, strict=True):
+        row |= {"id": i, "x": Text(text)}
+    return Seen(rows, [], ("texts", f"{len(rows):,}, from column {shown(name)}", "--text"))
+
+
 def _vectors(sheet: Sheet, used: set[str], inputs: Sequence[str], rows: Rows) -> tuple[Seen, list[str]]:
     """Rows with id and x, the numbers of the columns `inputs`, else of all numeric columns that have no role; what is odd."""
     free = {n: c for n, c in sheet.columns.items() if n not in used and n.casefold() not in {"id", "index"}}
@@ -255,10 +294,9 @@ def _vectors(sheet: Sheet, used: set[str], inputs: Sequence[str], rows: Rows) ->
     for n in names:
         sheet.check([labels.missing(t) for t in sheet.columns[n]], f'no number in column "{shown(n)}"', "fill it in")
     values = [labels.numbers(sheet, n) for n in names]
-    ids = next((c for n, c in sheet.columns.items() if n.casefold() == "id" and len(set(c)) == len(c)), None)
     x = np.array(values, np.float32).T  # (n, D)
-    for k, (row, i) in enumerate(zip(rows, sheet.at, strict=True)):
-        row |= {"id": ids[k] if ids else str(i), "x": Vector(x[k], names)}
+    for row, name, v in zip(rows, _ids(sheet), x, strict=True):
+        row |= {"id": name, "x": Vector(v, names)}
     words = [n for n in free if n not in numeric]
     odd = [f"columns of words are no inputs: {listed(words)}"] if words and not inputs else []
     return Seen(rows, [], ("inputs", f"{len(rows):,} rows of {len(names)} numbers: {listed(names, 4)}", "")), odd

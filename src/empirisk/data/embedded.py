@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from empirisk.data import phantom, phantom_video
+from empirisk.data import phantom, phantom_sentences, phantom_video
 from empirisk.data.readers import Vector
 from empirisk.data.rows import Rows, Table
 from empirisk.data.targets import Classes, Number
@@ -15,6 +15,7 @@ from empirisk.errors import Wrong, listed, near
 NAMES = {
     "phantom": "seeded images of one lesion each, label and diameter, truth known (phantom:dims=3,images=300,size=32,seed=1)",
     "phantom-video": "seeded videos whose phase only the past tells, truth known (phantom-video:videos=60,size=32,seed=1)",
+    "phantom-text": "seeded sentences in which a finding is there or denied, truth known (phantom-text:sentences=1200,seed=1)",
     "curve": "a noisy sine, one number to one number, truth known (curve:train=40,noise=0.2,seed=0)",
     "breast-cancer": "569 fine-needle aspirates, 30 measurements of their nuclei, benign or malignant (breast-cancer:inputs=mean_area|mean_texture)",
 }
@@ -43,7 +44,8 @@ def made_by(name: str) -> tuple[Callable[..., Table], dict[str, Any]]:
     """
     stem, _, text = name.partition(":")
     makers: dict[str, Callable[..., Table]] = {
-        "phantom": phantom.table, "phantom-video": phantom_video.table, "curve": curve, "breast-cancer": breast_cancer,
+        "phantom": phantom.table, "phantom-video": phantom_video.table,
+        "phantom-text": phantom_sentences.table, "curve": curve, "breast-cancer": breast_cancer,
     }  # fmt: skip
     if stem not in makers:
         raise Wrong(f"{stem} is no built-in set", remedy=near(stem, makers) or f"built in are {', '.join(makers)}")

@@ -8,17 +8,21 @@ from typing import Any
 from empirisk.data import embedded, folders, frames, medmnist, pictures, sheets, trees, video, voc_coco_yolo
 from empirisk.data.columns import samples
 from empirisk.data.labels import Sheet
-from empirisk.data.readers import form
+from empirisk.data.readers import form, head
 from empirisk.data.rows import Columns, Table
 from empirisk.errors import Wrong, listed
 
 __all__ = ["Columns", "Table", "table"]
-ONLY = {"a folder of DICOM objects": ("series", "labels", "join"), "a table of pictures": ("mask", "boxes")}
+ONLY = {
+    "a folder of DICOM objects": ("series", "labels", "join"),
+    "a table of pictures": ("mask", "boxes"),
+    "a table": ("text", "caption"),
+}
 "Flags that can be given for nothing else."
 
 
 def table(source: Any, columns: Columns = Columns(), *, skip_bad: int = 0, bare: bool = False) -> Table:
-    """The table that a source is: a built-in name, .npz, a folder, .csv or .tsv, COCO's .json, an image, a list of them, a data frame.
+    """The table that a source is: a built-in name, .npz, a folder, .csv or .tsv, .json of COCO or of rows, an image, a list of them, a data frame.
 
     With `bare` its rows need no truth (what is to be predicted); images are then taken from anywhere below a folder.
     Up to `skip_bad` unreadable images are left out and recorded in `unreadable`; one more, and all are refused.
@@ -27,8 +31,8 @@ def table(source: Any, columns: Columns = Columns(), *, skip_bad: int = 0, bare:
     itself refuses.
     """
     found = _table(source, replace(columns, skip_bad=skip_bad, bare=bare))
-    tree, sheet = found.form == "DICOM tree", found.form.startswith(("CSV", "data frame"))
-    for (what, flags), fits in zip(ONLY.items(), (tree, sheet), strict=True):
+    tree, sheet = found.form == "DICOM tree", found.form.startswith(("CSV", "JSON", "data frame"))
+    for (what, flags), fits in zip(ONLY.items(), (tree, sheet, sheet), strict=True):
         asked = [f"--{name}" for name in flags if getattr(columns, name) not in {None, "none"}]
         if asked and not fits and not bare:
             raise Wrong(f"{listed(asked)} can only be given for {what}", where=f"{found.name}: {found.form}")
@@ -57,6 +61,10 @@ def _table(source: Any, columns: Columns) -> Table:
     kind = path.suffix.casefold()
     if kind == ".npz":
         return medmnist.table(path, columns)
+    if kind == ".txt" and columns.bare and "text" in columns.inputs:
+        return of_sheet(sheets.lines(path), columns)
+    if kind == ".json" and head(path, 256).lstrip()[:1] == b"[":
+        return of_sheet(sheets.objects(path), columns)
     if kind in {".csv", ".tsv", ".txt"}:
         return of_sheet(sheets.sheet(path), columns)
     if kind == ".json":
@@ -66,7 +74,7 @@ def _table(source: Any, columns: Columns) -> Table:
     if form(path) or kind in pictures.ENDINGS or path.name.casefold().endswith(".nii.gz"):
         return pictures.single([path], columns)
     images = "DICOM, NIfTI, PNG, JPEG, TIFF images"
-    remedy = f"give a folder, a .csv with image and label, a MedMNIST .npz, COCO's .json, or {images}"
+    remedy = f"give a folder, a .csv with image and label, a MedMNIST .npz, a .json of COCO or of rows, or {images}"
     raise Wrong(f"{path} is of no known form", remedy=remedy)
 
 

@@ -1,5 +1,6 @@
 """From one reference to one array: what a file is, is told by its first bytes, never by its name; each form has its reader."""
 
+import hashlib
 import io
 import os
 from collections.abc import Sequence
@@ -119,6 +120,28 @@ class Vector:
 
     def geometry(self) -> None:
         """Numbers lie nowhere."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Text:
+    """The text of a table's row, for what learns from words."""
+
+    text: str
+
+    def read(self) -> np.ndarray:
+        """Refused (Wrong, exit 2): its words are no numbers."""
+        raise Wrong("this is a text, not a picture or numbers", remedy="learn from it with sequences or translation")
+
+    def sample(self) -> list[Vector]:
+        """How long it is: the one number that needs no vocabulary."""
+        return [Vector(np.array([len(self.text)]), ("text",))]
+
+    def content(self) -> str:
+        """First 16 hexadecimal digits of SHA-256 over its words, without regard to case and spaces."""
+        return hashlib.sha256(" ".join(self.text.casefold().split()).encode()).hexdigest()[:16]
+
+    def geometry(self) -> None:
+        """Words lie nowhere."""
 
 
 class Look(NamedTuple):

@@ -9,9 +9,9 @@ from empirisk.errors import RUN, Wrong, near, shown
 from empirisk.files import guarded
 
 Row = dict[str, Any]
-"""id, x (something with .read()), patient, part; where known label, target, mask, boxes; every other column as text.
+"""id, x (something with .read()), patient, part; where known label, target, mask, boxes, text, caption; every other column as text.
 
-mask: something with .read() -> (*size), whole numbers, 0 the background. boxes: a tuple of Box, empty where nothing is there.
+text is read, caption is to be written: words as a str. mask: something with .read() -> (*size), whole numbers, 0 the background. boxes: a tuple of Box, empty where nothing is there.
 A video is one row: x.read() is (T, *frame), x.seconds its time stamps (T,), x.part(low, high) gives some of its frames one by one;
 phases: a tuple of T names.
 """
@@ -77,6 +77,8 @@ class Columns:
     target: str | None = None
     mask: str | None = None
     boxes: str | None = None
+    text: str | None = None
+    caption: str | None = None
     patient: str | None = None
     split: str | None = None
     classes: str | None = None

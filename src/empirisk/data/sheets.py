@@ -1,4 +1,4 @@
-"""Tables as people keep them: .csv and .tsv files, data frames, columns in memory. Every cell is text until it is asked for."""
+"""Tables as people keep them: .csv, .tsv and .json files, data frames, columns in memory. Every cell is text until it is asked for."""
 
 import codecs
 import csv
@@ -14,7 +14,7 @@ from empirisk.data import labels
 from empirisk.data.labels import Sheet
 from empirisk.data.rows import refused
 from empirisk.errors import Wrong, listed
-from empirisk.files import guarded, read_bytes
+from empirisk.files import guarded, read_bytes, read_json
 
 MAX_BYTES, MAX_FIELD = 1 << 30, 1_000_000
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "TAB"}
@@ -39,6 +39,32 @@ def sheet(path: Path) -> Sheet:
     named = {h: [cells[k].strip() for _, cells in lines[1:]] for k, h in enumerate(header) if h}
     form = f"CSV table ({SEPARATORS[mark]})"
     return Sheet(path.stem, where, named, [i for i, _ in lines[1:]], path.parent, form, notes)
+
+
+def objects(path: Path) -> Sheet:
+    """The columns of a .json file that is a list of objects, one a row; a key that an object lacks is an empty cell.
+
+    Raises Wrong (exit 2): anything else in the list, two keys that differ by spaces only.
+    """
+    where, rows = str(path), read_json(path)
+    if bad := [i for i, row in enumerate(rows, 1) if not isinstance(row, dict)]:
+        raise refused(f"{where} {labels.named(bad)}", "the list holds something else than objects", "correct the file")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    header = _checked([n.strip() for n in names], where)
+    named = {h: [_cell(row.get(n)) for row in rows] for h, n in zip(header, names, strict=True)}
+    return Sheet(path.stem, where, named, range(1, len(rows) + 1), path.parent, "JSON table")
+
+
+def lines(path: Path) -> Sheet:
+    """A .txt file as one column, each line a text."""
+    text, notes = decoded(path)
+    cells = [line.strip() for line in text.rstrip().splitlines()]
+    return Sheet(path.stem, str(path), {"text": cells}, range(1, len(cells) + 1), path.parent, "lines of text", notes)
+
+
+def _cell(value: Any) -> str:
+    """A JSON value as a table would hold it: words as they are, nothing for null."""
+    return "" if value is None else value.strip() if isinstance(value, str) else json.dumps(value)
 
 
 def frame(source: Any) -> Sheet:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from empirisk.data.batches import Stream, edges
+from empirisk import runtime
+from empirisk.data.batches import Stream, edges, pick
 from empirisk.data.patches import Patches, fixed
 from empirisk.data.plan import Plan
 from empirisk.data.rows import Row, Rows
+from empirisk.data.words import Words
 from empirisk.losses import Batch
 
 if TYPE_CHECKING:
@@ -60,10 +62,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Grid:
-    """Images, or vectors, of one size."""
+    """Images, or vectors, of one size; with `words` the texts of rows instead, as (indices (n, L), lengths (n,))."""
 
     unit: str = ""
     most: int = ALL
+    words: Words | None = None
 
     def stream(self, data: "Data", *, batch: int, seed: int, device: torch.device, workers: int = 0) -> Stream:
         """Batches in an order that each epoch draws."""
@@ -77,7 +80,7 @@ class Grid:
         """Images (n, C, *size), 128 at once."""
         pixels = data.pixels(rows)
         for index in torch.split(torch.arange(len(rows)), CHUNK):
-            yield pixels.take(index, device).to(device)
+            yield runtime.to(pixels.take(index, device), device)
 
     def batches(
         self, data: "Data", part: str, size: int, device: torch.device, most: int | None = None
@@ -86,7 +89,7 @@ class Grid:
         pixels, y, index = data.part(part), data.y(data.rows(part)), torch.from_numpy(data.sample(part, most))
         for low, high in zip(c := edges(len(index), size, 1), c[1:], strict=False):
             some = index[low:high]
-            yield pixels.take(some, device).to(device), y[some].to(device)
+            yield runtime.to((pixels.take(some, device), pick(y, some)), device)
 
     def pieces(self, data: "Data", row: Row, device: torch.device) -> Iterator[Any]:
         """An image comes in one piece."""

@@ -8,7 +8,6 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from empirisk.data import audit as audits
 from empirisk.data import forms, splits
@@ -19,6 +18,7 @@ from empirisk.data.patches import Cases
 from empirisk.data.plan import Plan
 from empirisk.data.rows import Columns, Row, Rows, Table, naming
 from empirisk.data.sources import Batches, Grid, Source
+from empirisk.data.words import Texts, padded
 from empirisk.errors import Wrong
 from empirisk.losses import Batch
 
@@ -48,7 +48,7 @@ class Loaded:
     rows: Rows = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     added: list[str] = field(default_factory=list)
-    pixels: dict[str, Pixels] = field(default_factory=dict)
+    pixels: dict[str, Pixels | Texts] = field(default_factory=dict)
     cases: dict[str, Cases] = field(default_factory=dict)
 
 
@@ -72,6 +72,10 @@ class Data:
     "column of the label maps' paths, relative to the table; none: not used"
     boxes: str | None = None
     "column of the boxes as JSON, [[label, x1, y1, x2, y2], ...]; none: not used"
+    text: str | None = None
+    "column of the text that is read; without a column of pictures it is all that is"
+    caption: str | None = None
+    "column of the text that is to be written"
     patient: str | None = None
     "column of the patient; for folders a pattern such as '(P[0-9]+)', or none"
     split: str | None = None
@@ -201,11 +205,13 @@ class Data:
         with naming(rows[i]):
             return self.card().read(rows[i])
 
-    def pixels(self, rows: Rows, *, workers: int = 0) -> Pixels:
+    def pixels(self, rows: Rows, *, workers: int = 0) -> Pixels | Texts:
         """x of these rows, held in memory where it fits."""
+        if (words := getattr(self.source, "words", None)) is not None:
+            return Texts(words, rows)
         return Pixels(functools.partial(self.read, rows), len(rows), scale=self.card().range, workers=workers)
 
-    def part(self, part: str, workers: int = 0) -> Pixels:
+    def part(self, part: str, workers: int = 0) -> Pixels | Texts:
         """x of train or val, read once."""
         key = f"{part}/{workers}"
         if key not in self.loaded.pixels:
@@ -228,14 +234,15 @@ class Data:
             self.loaded.cases[part] = Cases(self.plan, self.card(), self.kind.encode, self.rows(part))
         return self.loaded.cases[part]
 
-    def x(self, rows: Rows) -> Tensor:
-        """Float images (n, C, *size), integers scaled to [0, 1]."""
+    def x(self, rows: Rows) -> Any:
+        """Float images (n, C, *size), integers scaled to [0, 1]; of texts (indices (n, L), lengths (n,))."""
         return self.pixels(rows).take(torch.arange(len(rows)), torch.device("cpu"))
 
     def y(self, rows: Rows) -> Any:
-        """Encoded truth, stacked; raises Wrong for a row without it."""
+        """Encoded truth, stacked, ragged one padded as (values, lengths); raises Wrong for a row without it."""
         assert self.kind is not None
-        return torch.from_numpy(np.stack([np.asarray(self.kind.encode(r)) for r in rows]))
+        y = [np.asarray(self.kind.encode(r)) for r in rows]
+        return padded(y) if getattr(self.kind, "ragged", False) else torch.from_numpy(np.stack(y))
 
     def stream(self, *, batch: int, seed: int, device: torch.device, workers: int = 0) -> Batches:
         """Training batches."""

@@ -15,6 +15,7 @@ EXPERIMENTS = {
     "ensemble": "runs -> their mean, with how far they disagree",
     "segmentation": "image -> mask (structures, or things told apart)",
     "detection": "image -> boxes of things",
+    "sequences": "text -> class",
     "frames": "video -> phase of each frame, as it comes",
     "autoencoder": "image -> a few numbers, and back; without labels",
     "clustering": "rows -> groups that nobody named (k-means, mixture, HDBSCAN)",

@@ -99,7 +99,10 @@ def of_data(
     """A contact sheet of the `shown` rows with their `column`, and the first `pairs` of twins, whose images are looked up in all `rows`."""
     some = list(pairs)[:PAIRS]
     wanted = {i for pair in some for i in pair[1:3]}
-    return [*contact_sheet(shown, column), *twins(some, {r["id"]: r["x"].read() for r in rows if r["id"] in wanted})]
+    return [
+        *contact_sheet(shown, column),
+        *twins(some, {r["id"]: looked_at(r)[0].read() for r in rows if r["id"] in wanted}),
+    ]
 
 
 def contact_sheet(rows: Sequence[Mapping[str, Any]], column: str = "") -> list[Figure]:

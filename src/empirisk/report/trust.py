@@ -53,6 +53,8 @@ def _leaks(c: Context) -> Fact:
         return Fact("bad", "A patient is in two parts", _pairs(people), "data")
     if any(held_out.values()):
         return Fact("caution", "Identical images in two parts", _pairs(held_out), "data")
+    if (compared := str(c.audit.get("compared", ""))).startswith("nothing"):
+        return Fact("unknown", "Copies in two parts were not looked for", compared.partition(": ")[2], "data")
     why = "no identical image in two parts"
     if left := c.audit.get("left_out", 0):
         why = f"{ev.counted(left)} with an identical copy in a held-out part left out of training"

@@ -198,7 +198,7 @@ def _tiles(
 ) -> Figure:
     """Tiles of image and Grad-CAM of the answer given, each with its (group, answer, truth); vectors have words alone."""
     pictures: list[tuple[tuple[str, str], ...]] = [()] * len(rows)
-    x = experiment.data.x(rows) if rows else torch.empty(0)
+    x = experiment.data.x(rows) if rows and experiment.data.card().dims else torch.empty(0)
     if rows and x.ndim > 2:
         device = next(iter(experiment.model.parameters()), x).device
         heat = saliency.grad_cam(experiment.model, x.to(device), torch.from_numpy(index)).cpu().numpy()

@@ -8,13 +8,13 @@ from cyclopts import Parameter
 
 from empirisk import report as pages
 from empirisk.data import audit as audits
-from empirisk.data import forms, splits
+from empirisk.data import forms, readers, splits
 from empirisk.data.card import Card
 from empirisk.data.rows import Columns, Table
 from empirisk.errors import USE, listed
 from empirisk.files import make_folder, write
 from empirisk.report import drawn
-from empirisk.verbs.flags import Boxes, Image, Json, Label, Mask, Patient, Source, Split, Target
+from empirisk.verbs.flags import Boxes, Caption, Image, Json, Label, Mask, Patient, Source, Split, Target, Text
 from empirisk.verbs.say import Say
 from empirisk.verbs.words import counts, understood
 
@@ -26,8 +26,10 @@ TASKS = {
     "mask": "segmentation",
     "boxes": "detection",
     "phases": "frames",
+    "caption": "captioning",
 }
-"""What rows hold -> the experiment that learns it; the first that some row holds."""
+OF_TEXTS = {"caption": "translation", "label": "sequences", "target": "sequences"}
+"""What rows hold -> the experiment that learns it; the first that some row holds; of rows of text."""
 
 
 def next_command(data: str, table: Table, columns: Columns) -> str:
@@ -35,10 +37,11 @@ def next_command(data: str, table: Table, columns: Columns) -> str:
     held = [k for k in TASKS if any(r.get(k) is not None for r in table.rows)]
     if not held and table.form == "DICOM tree":
         return f"empirisk data {data} --labels TABLE.csv --join StudyInstanceUID"
-    named = [k for k in ("mask", "boxes") if getattr(columns, k) and k in held]
+    named = [k for k in ("mask", "boxes", "caption") if getattr(columns, k) and k in held]
     wanted = next((k for k in [*named, *held] if k != "target" or columns.target), "target")
     flags = [f" --{k} {shlex.quote(v)}" for k, v in vars(columns).items() if v and isinstance(v, str)]
-    return f"empirisk train {TASKS[wanted]} {data}{''.join(flags)}"
+    learns = OF_TEXTS if isinstance(table.rows[0]["x"], readers.Text) else TASKS
+    return f"empirisk train {learns[wanted]} {data}{''.join(flags)}"
 
 
 def command_for(data: str) -> str:
@@ -48,7 +51,7 @@ def command_for(data: str) -> str:
 
 def data(
     data: Source, *, image: Image = None, label: Label = None, target: Target = None, patient: Patient = None, split: Split = None,
-    mask: Mask = None, boxes: Boxes = None,
+    mask: Mask = None, boxes: Boxes = None, text: Text = None, caption: Caption = None,
     series: Annotated[str | None, Parameter(help="of a DICOM tree: series number, modality, or words of the description")] = None,
     labels: Annotated[str | None, Parameter(help="table of the labels of a DICOM tree")] = None,
     join: Annotated[str | None, Parameter(help="DICOM tag by which that table is joined")] = None,
@@ -61,8 +64,8 @@ def data(
     """
     say = Say(as_json=json)
     columns = Columns(
-        image=image, label=label, target=target, patient=patient, split=split, mask=mask, boxes=boxes, series=series,
-        labels=labels, join=join,
+        image=image, label=label, target=target, patient=patient, split=split, mask=mask, boxes=boxes, text=text,
+        caption=caption, series=series, labels=labels, join=join,
     )  # fmt: skip
     table = forms.table(data, columns, skip_bad=skip_bad)
     understood(say, "Understood", table, len(table.rows))
@@ -100,7 +103,7 @@ def data(
 
 def audit(
     data: Source, *, image: Image = None, label: Label = None, target: Target = None, patient: Patient = None, split: Split = None,
-    mask: Mask = None, boxes: Boxes = None,
+    mask: Mask = None, boxes: Boxes = None, text: Text = None, caption: Caption = None,
     split_seed: Annotated[int, Parameter(help="of the split that is drawn where none is given")] = 0, json: Json = False,
 ) -> int:  # fmt: skip
     """Look for leaks: the same patient, the same pixels, or near-twins in two splits. Exit 2 if there are any.
@@ -108,7 +111,10 @@ def audit(
     Example: empirisk audit pneumoniamnist.npz
     """
     say = Say(as_json=json)
-    columns = Columns(image=image, label=label, target=target, patient=patient, split=split, mask=mask, boxes=boxes)
+    columns = Columns(
+        image=image, label=label, target=target, patient=patient, split=split, mask=mask, boxes=boxes, text=text,
+        caption=caption,
+    )  # fmt: skip
     table = forms.table(data, columns)
     rows = splits.split(table.rows, seed=split_seed)
     found = audits.examine(rows, unreadable=[i for i, _ in table.unreadable])

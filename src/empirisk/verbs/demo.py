@@ -23,6 +23,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "segmentation": {"data": PHANTOM, "epochs": 12},
     "detection": {"data": PHANTOM, "epochs": 12},
     "frames": {"data": "phantom-video:videos=40,size=16", "epochs": 3},
+    "sequences": {"data": "phantom-text:sentences=400", "epochs": 12},
     "autoencoder": {"data": PHANTOM, "epochs": 12},
     "clustering": {"data": PHANTOM},
     "density": {"data": PHANTOM},
@@ -51,7 +52,8 @@ def demo(
     for rival, found in run.folder.metrics()["difference"].items():
         if first in found:
             say("", against(rival, first, Estimate(**found[first])))
-    beside_the_least(say, run.experiment().data.kind, scores)
+    if all(plantable(given) for given in GIVEN[experiment].get("runs", [GIVEN[experiment]])):
+        beside_the_least(say, run.experiment().data.kind, scores)
     say("Report", str(run.folder.report))
     say("Again", f"empirisk train --config {run.folder.path / 'run.json'}")
     say("Yours", "empirisk data FOLDER")

@@ -49,9 +49,7 @@ def context(run: Run, e: Experiment, answers: list[Answer] | None = None) -> Con
         figures += e.task.show(e, val, answers if answers is not None else answer(e, val))
     about = {k: data.get(k) for k in ("name", "form", "source", "licence") if data.get(k)}
     grid, many = "own size" if e.data.plan else "x".join(map(str, card.size)), "s" if card.channels > 1 else ""
-    about |= (
-        {"image": f"{grid}, {card.channels} channel{many}"} if card.dims else {"input": f"{card.channels} number{many}"}
-    )
+    about |= {"image": f"{grid}, {card.channels} channel{many}"} if card.dims else {"input": card.numbers}
     return Context(
         name=str(data.get("name") or e.name), run=record, history=history, metrics=metrics, figures=[*tested, *figures], card=about,
         counts={k: v for k, v in data.get("n", {}).items() if k}, patients=people, odd=data.get("odd", []), warnings=warnings,

@@ -31,7 +31,7 @@ def data(say: Say, e: Experiment) -> None:
     """What was understood of the data of an experiment, and what is odd."""
     loaded, card = e.data.prepared(), e.data.card()
     assert loaded.table is not None
-    grid = "own sizes" if e.data.plan else "x".join(map(str, card.size)) or f"{card.channels} columns"
+    grid = "own sizes" if e.data.plan else "x".join(map(str, card.size)) or card.numbers
     channels = f", {card.channels} channels" if card.channels > 1 and card.dims else ""
     understood(say, "Data", loaded.table, len(loaded.rows), f", {grid}{channels}")
     if card.spacing:
