@@ -18,6 +18,7 @@ class Try:
 
 
 PHANTOM = "phantom:images=240,size=32"
+SMALL = "phantom:images=240,size=16"
 TWO = "breast-cancer:inputs=mean_area|mean_texture"
 TRIES = {
     "classification": Try((PHANTOM,), ("--width", "8", "--epochs", "12"), ("curve",)),
@@ -40,6 +41,17 @@ TRIES = {
     "clustering": Try((TWO,), ("--clusters", "2"), ("phantom:images=20,size=32", "--codes", "40"), new="records"),
     "density": Try(("curve:train=400",), (), ("phantom:images=20,size=32", "--codes", "40"), new="table"),
     "density flow": Try((TWO,), ("--model", "flow", "--epochs", "60"), ("curve",), new="records"),
+    "generation vae": Try(
+        (SMALL,),
+        ("--model", "vae", "--codes", "8", "--width", "8", "--batch", "16", "--epochs", "80"),
+        ("breast-cancer",),
+    ),
+    "generation gan": Try(
+        (SMALL,), ("--model", "gan", "--width", "8", "--batch", "16", "--epochs", "80"), ("breast-cancer",)
+    ),
+    "generation ddpm": Try(
+        (SMALL,), ("--model", "ddpm", "--width", "16", "--batch", "16", "--epochs", "60"), ("breast-cancer",)
+    ),
     "anomaly": Try((PHANTOM,), ("--normal", "benign", "--width", "8", "--epochs", "8"), ("breast-cancer",)),
     "ensemble": Try(("first", "second"), (), ("curve",)),
 }

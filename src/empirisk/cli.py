@@ -33,7 +33,9 @@ VERBS = {
     "Use": {
         "test": ("test:test", "Open the test set, or judge on other data."),
         "predict": ("predict:predict", "Answer for new images; needs no training data."),
+        "sample": ("sample:sample", "New images of a generator, marked as synthetic."),
         "embed": ("embed:embed", "What a run sees in images as numbers, and a map of them."),
+        "apply": ("apply:apply", "Find, fill or restore with a diffusion model."),
     },
     "Trust": {
         "report": ("report:report", "Write the page again, and show it as text."),

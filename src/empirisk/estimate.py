@@ -1,20 +1,39 @@
 """A number with its evidence: value, 95 % interval, n, unit, method. No metric knows of patients or of draws."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-Statistic = Callable[[np.ndarray], np.ndarray]
-"""Weights (B, N), how often each of N rows counts -> values (B,); NaN where undefined."""
+from empirisk.statistic import (
+    Biased,
+    Macro,
+    Metric,
+    Statistic,
+    biased,
+    itself,
+    leaves,
+    mean,
+    measured_by,
+    quotient,
+    ratio,
+)
+
+__all__ = [
+    "Biased", "Estimate", "Groups", "Macro", "Metric", "Statistic", "difference", "draws", "estimate", "estimates", "itself", "mean",
+    "measured_by", "numbered", "parts", "quotient", "ratio", "values",
+]  # fmt: skip
 
 Groups = Sequence[str | None]
 """The patient of each row; None where unknown."""
 
 TAIL = 0.025
 """Each side's share outside the 95 % interval."""
+PARTS = 10
+"""Disjoint parts of the rows by which the interval of a `Biased` statistic is found."""
 
 
 @dataclass(frozen=True)
@@ -36,78 +55,9 @@ class Estimate:
         return {k: v for k, v in asdict(self).items() if (k, v) not in {("reason", ""), ("tie", None)}}
 
 
-@dataclass(frozen=True, eq=False)
-class Metric:
-    """A statistic that knows which rows it rests on, so that n, reason and exact bounds are right."""
-
-    of: Statistic
-    among: tuple[np.ndarray, ...]
-    "sets of rows, each (N,) bool, that must not be empty; n counts their union"
-    missing: str = "no case"
-    "the reason that is given where one of the sets is empty"
-    bound: Callable[[float], float] | None = None
-    "rising map of a share of successes in [0, 1] to the metric, for the ends 0 and 1; None: it has no such ends"
-    raised: bool = False
-    "resampling raises it, as chance raised the value: its interval is moved down by that"
-
-    def __call__(self, w: np.ndarray) -> np.ndarray:
-        """The values (B,)."""
-        return self.of(w)
-
-
-@dataclass(frozen=True, eq=False)
-class Macro:
-    """Statistics joined: 1/K sum_k s_k(w), over the classes that have a value; or `paired` s_1(w) - s_2(w) over the same draws."""
-
-    parts: tuple[Statistic, ...]
-    paired: bool = False
-
-    def __call__(self, w: np.ndarray) -> np.ndarray:
-        """The values (B,)."""
-        return self.join([part(w) for part in self.parts])
-
-    def join(self, values: Sequence[np.ndarray]) -> np.ndarray:
-        """The joint values of those (B,) of the parts."""
-        if self.paired:
-            return np.asarray(values[0] - values[1])
-        return ratio(np.nansum(values, axis=0), np.count_nonzero(~np.isnan(values), axis=0))
-
-
 def difference(a: Statistic, b: Statistic) -> Macro:
     """a(w) - b(w): estimated, the paired bootstrap; a tie where the interval holds 0."""
     return Macro((a, b), paired=True)
-
-
-def ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a / b, NaN where b is 0."""
-    return np.asarray(np.divide(a, b, out=np.full(a.shape, np.nan), where=b != 0))
-
-
-def mean(values: Any, *, among: np.ndarray | None = None, missing: str = "no case") -> Metric:
-    """sum_i w_i v_i / sum_i w_i over the rows `among`; of booleans it is a proportion; undefined where one of them is NaN.
-
-    >>> mean([1, 2, 9], among=np.array([True, True, False]))(np.ones((1, 3))).tolist()
-    [1.5]
-    """
-    v = np.asarray(values)
-    rows = np.ones(len(v), bool) if among is None else among
-    return Metric(quotient(np.where(rows, v, 0.0), rows), (rows,), missing, itself if v.dtype == bool else None)
-
-
-def quotient(a: np.ndarray, b: np.ndarray) -> Statistic:
-    """sum_i w_i a_i / sum_i w_i b_i; a, b (N,)."""
-    table = np.stack([a, b], 1).astype(float)  # (N, 2)
-
-    def of(w: np.ndarray) -> np.ndarray:
-        sums = w @ table  # (B, 2)
-        return ratio(sums[:, 0], sums[:, 1])
-
-    return of
-
-
-def itself(share: float) -> float:
-    """The bound of a metric that is a share of successes."""
-    return share
 
 
 def draws(groups: Groups, n: int = 1000, seed: int = 0) -> Iterator[np.ndarray]:
@@ -122,6 +72,20 @@ def draws(groups: Groups, n: int = 1000, seed: int = 0) -> Iterator[np.ndarray]:
         drawn = rng.integers(0, patients, (min(chunk, n - start), patients))
         counts = np.array([np.bincount(d, minlength=patients) for d in drawn], float)  # (b, patients)
         yield counts.take(index, axis=1)  # (b, N)
+
+
+def parts(groups: Groups, kept: np.ndarray, n: int = PARTS, seed: int = 0) -> np.ndarray:
+    """Weights (n, N), 0 or 1, of n disjoint parts of the kept rows (N,): whole patients, equally many; of fewer patients as many parts.
+
+    >>> parts(["a", "b", "a", None], np.ones(4, bool), n=2).sum(0).tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+    index = numbered(groups)
+    there = np.random.default_rng(seed).permutation(np.unique(index[kept]))
+    place = np.full(int(index.max()) + 1, -1)
+    n = min(n, len(there))
+    place[there] = np.arange(len(there)) % n
+    return np.array([(place[index] == part) & kept for part in range(n)], float)
 
 
 def numbered(groups: Groups) -> np.ndarray:
@@ -160,19 +124,16 @@ def estimates(
     study = _Study(numbered(groups), kept, unit, _method(groups, kept, unit), {s: float(v[0]) for s, v in full.items()})
     if defined := [s for s in statistics.values() if not study.reason(s)]:
         chunks = draws(groups, n, seed)
-        study.drawn.update(_evaluate(defined, chunks if keep is None else (w * kept for w in chunks)))
+        usual = [s for s in defined if not biased(s)]
+        study.drawn.update(_evaluate(usual, chunks if keep is None else (w * kept for w in chunks)))
+        study.drawn.update(_evaluate([s for s in defined if biased(s)], [parts(groups, kept)]))
     return {name: study.estimate(s) for name, s in statistics.items()}
-
-
-def _leaves(s: Statistic) -> list[Statistic]:
-    """The statistics that one is joined of, or itself."""
-    return [leaf for p in s.parts for leaf in _leaves(p)] if isinstance(s, Macro) else [s]
 
 
 def _evaluate(statistics: Iterable[Statistic], chunks: Iterable[np.ndarray]) -> dict[Statistic, np.ndarray]:
     """The values of each statistic and of its parts over all chunks of weights, each leaf computed once a chunk."""
     wanted = list(statistics)
-    found: dict[Statistic, list[np.ndarray]] = {leaf: [] for s in wanted for leaf in _leaves(s)}
+    found: dict[Statistic, list[np.ndarray]] = {leaf: [] for s in wanted for leaf in leaves(s)}
     for w in chunks:
         for s, some in found.items():
             some.append(s(w))
@@ -213,7 +174,7 @@ class _Study:
 
     def counted(self, s: Statistic) -> np.ndarray:
         """The kept rows (N,) that a statistic rests on; all where it does not say."""
-        among = [rows for leaf in _leaves(s) for rows in (leaf.among if isinstance(leaf, Metric) else (self.kept,))]
+        among = [rows for leaf in leaves(s) for rows in (leaf.among if isinstance(leaf, Metric) else (self.kept,))]
         return np.asarray(self.kept & np.any(among, axis=0))
 
     def reason(self, s: Statistic) -> str:
@@ -245,7 +206,9 @@ class _Study:
             method += f"; mean over {len(s.parts) - left} of {len(s.parts)} classes"
         if len(d) < len(every):
             method += f"; {len(every) - len(d)} of {len(every)} draws undefined, left out"
-        if self.alike(s):
+        if biased(s):
+            low, high, method = self.of_parts(s, d)
+        elif self.alike(s):
             low, high = self.exact(s)
             method += "; every draw alike" + (": exact binomial bound" if low < high else "")
         else:
@@ -253,8 +216,20 @@ class _Study:
         if isinstance(s, Metric) and s.raised and not self.alike(s):  # reflected (Efron's basic interval), shifted
             low, high = max(2 * value - high, 0.0), high - float(d.mean()) + value
             method += "; moved down by what resampling adds"
+        method += f"; {by}" if (by := measured_by(s)) else ""
         tie = low <= 0 <= high if isinstance(s, Macro) and s.paired else None
         return Estimate(value, low, high, n, self.unit, method, tie=tie)
+
+    def of_parts(self, s: Statistic, found: np.ndarray) -> tuple[float, float, str]:
+        """Ends of the interval by the values of disjoint parts, and how they were found."""
+        from scipy.stats import t
+
+        k, value = len(found), self.value[s]
+        half = float(t.ppf(1 - TAIL, k - 1) * found.std(ddof=1) / math.sqrt(k))
+        least, most = (s.least, s.most) if isinstance(s, Biased) else (-math.inf, math.inf)
+        unknown = "; patients unknown: may be too narrow" if "patients unknown" in self.method else ""
+        method = f"{k} disjoint parts of the {self.unit}s, shifted to the value{unknown}"
+        return max(value - half, least), min(value + half, most), method
 
     def alike(self, s: Statistic) -> bool:
         """Whether every draw that is defined gave the value."""

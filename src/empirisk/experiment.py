@@ -48,6 +48,8 @@ class Task:
     "temperature, threshold: from validation into the model's buffers"
     live: bool = True
     "False: too dear for each epoch; scored once, at the end"
+    follow: Callable[[nn.Module, Iterable[Batch]], dict[str, float]] | None = None
+    "numbers of each epoch, from validation batches"
     join: Callable[[list[Answer]], Answer] | None = None
     "answers to the pieces of one sample -> its answer, where it can be answered as it arrives"
 

@@ -6,7 +6,7 @@ import torch
 from empirisk import models
 from empirisk.errors import Wrong
 from empirisk.models.layers import Layers
-from empirisk.models.unet import Encoder, UNet
+from empirisk.models.unet import Encoder, Halved, UNet
 
 
 def other(name, size, dims=2, **more):
@@ -96,3 +96,49 @@ def test_by_name_it_answers_for_pixels_and_nothing_else():
         models.build("unet", **image)
     with pytest.raises(Wrong, match="model resnet18 does not answer for each pixel\n  take one of unet"):
         models.build("resnet18", **image, maps=True)
+
+
+@pytest.mark.parametrize("norm", ["group", "instance", "batch"])
+def test_time_and_class_change_the_answer_and_without_time_it_is_that_of_the_plain_network(norm):
+    torch.manual_seed(0)
+    plain = UNet(1, 1, size=(16, 16), width=8, norm=norm)
+    net = UNet(1, 1, size=(16, 16), width=8, norm=norm, timed=True, conditions=2)
+    missing, unexpected = net.load_state_dict(plain.state_dict(), strict=False)
+    assert not unexpected
+    assert all("film" in name or "conditions" in name for name in missing)
+    x, t = torch.randn(3, 1, 16, 16), torch.tensor([1, 500, 1000])
+    for mode in (plain, net):
+        mode.eval()
+    assert torch.equal(net(x), plain(x))
+    zero, one, none = (net(x, t, c) for c in (torch.zeros_like(t), torch.ones_like(t), None))
+    assert torch.equal(none, net(x, t, torch.full_like(t, 2)))
+    for a, b in ((zero, one), (zero, none), (none, net(x, t.flip(0))), (none, net(x))):
+        assert not torch.allclose(a, b)
+    zero.square().mean().backward()
+    assert all(p.grad is not None for p in net.parameters())
+
+
+def test_time_acts_over_any_encoder():
+    net = UNet(1, 1, size=(32, 32), width=4, encoder=other("resnet18", (32, 32)), timed=True).eval()
+    x = torch.randn(2, 1, 32, 32)
+    assert not torch.allclose(net(x, torch.tensor([1, 1])), net(x, torch.tensor([900, 900])))
+
+
+def test_the_weights_of_a_segmenting_network_are_those_it_had_before_it_knew_time():
+    torch.manual_seed(0)
+    net = UNet(1, 2, width=16)
+    assert sum(p.numel() for p in net.parameters()) == 450_098
+    assert not any("film" in name or "conditions" in name for name in net.state_dict())
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (6, 5, 8)])
+def test_half_the_resolution_gives_an_answer_for_each_pixel_and_a_gradient_for_each_parameter(size):
+    dims = len(size)
+    k = 2 * 2**dims
+    net = Halved(UNet(k, k, dims=dims, size=size, width=4, strides=(1, 2), norm="group", timed=True), 2, dims=dims)
+    x, t = torch.randn(3, 2, *size, requires_grad=True), torch.tensor([1, 20, 900])
+    y = net(x, t)
+    assert y.shape == x.shape
+    y.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in net.parameters())
+    assert (x.grad.abs() > 0).all()

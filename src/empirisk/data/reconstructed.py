@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from empirisk.data.card import LEVELS, Card
 from empirisk.data.readers import Reference
@@ -114,6 +115,11 @@ class Images:
 
     encode = number_of
 
+    def stored(self, card: Card, x: Tensor) -> np.ndarray:
+        """x (n, C, *size) in image units, cut off at the range, in the compact type of the card, as files hold it."""
+        values: np.ndarray = x.float().clamp(self.low, self.high).cpu().numpy() * card.range
+        return (values if card.range == 1 else np.rint(values)).astype(card.dtype)
+
     def write(self, row: Row, answer: Rebuilt, folder: Path) -> dict[str, Any]:
         """Write the image as the one that it is of, and give its cells: target, prediction (the file), mse, then those of the code."""
         file = write_image(folder, stem_of(str(row["id"])), answer.image, row["x"])
@@ -134,10 +140,11 @@ def several(names: tuple[str, ...]) -> tuple[str, ...]:
     return names if len(names) > 1 else ()
 
 
-def write_image(folder: Path, stem: str, image: np.ndarray, reference: Reference) -> Path:
+def write_image(folder: Path, stem: str, image: np.ndarray, reference: Reference, note: str = "") -> Path:
     """Write an image (C, *size), in image units, in size, type and form of the one it is of: folder/stem.png, or .nii.gz.
 
-    NIfTI where that image has a geometry, and for volumes and floats; whole numbers are cut off at the ends of their type.
+    NIfTI where that image has a geometry, and for volumes and floats; whole numbers are cut off at the ends of their type. A
+    `note` goes into the file's own description.
 
     Raises Wrong (exit 3) if it cannot be written; exit 2 if the image that it is of is gone.
     """
@@ -150,14 +157,20 @@ def write_image(folder: Path, stem: str, image: np.ndarray, reference: Reference
     make_folder(folder, parents=True)
     known = reference.geometry()
     if known is None and x.ndim == 3 and x.dtype.kind == "u" and len(x) in {1, 3}:
-        from PIL import Image
+        from PIL import Image, PngImagePlugin
 
+        said = PngImagePlugin.PngInfo()
+        if note:
+            said.add_text("Description", note)
         path, out = folder / f"{stem}.png", io.BytesIO()
-        Image.fromarray(x[0] if len(x) == 1 else x.transpose(1, 2, 0)).save(out, "PNG")
+        Image.fromarray(x[0] if len(x) == 1 else x.transpose(1, 2, 0)).save(out, "PNG", pnginfo=said)
         write(path, out.getvalue())
     else:
         path, volume = folder / f"{stem}.nii.gz", x if x.ndim == 4 else x[:, None]  # (C, D, H, W)
-        write(path, gzip.compress(nifti_bytes(volume[0] if len(x) == 1 else volume, known), compresslevel=6, mtime=0))
+        write(
+            path,
+            gzip.compress(nifti_bytes(volume[0] if len(x) == 1 else volume, known, note), compresslevel=6, mtime=0),
+        )
     return path
 
 

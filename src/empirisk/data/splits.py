@@ -18,6 +18,8 @@ SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
 BINS = 5  # Quantile bins of a number, for stratifying.
 FEW = 7
 "A label with fewer patients than this has its first three in train, test and validation, so that no part lacks it."
+APART = "kept apart, as what is made is compared with them"
+"Why a training row teaches nothing where some are kept for a comparison."
 
 
 def key(patient: str) -> str:
@@ -110,6 +112,21 @@ def of_one_class(rows: Rows, name: str, classes: Sequence[str]) -> Rows:
         raise Wrong(f"no training row is {shown(wanted)}", remedy="give rows of it, or another class")
     other = {"part": "", "why": f"not {wanted}"}
     return [r | other if r["part"] == "train" and r.get("label") != wanted else r for r in rows]
+
+
+def kept_apart(rows: Rows, least: int) -> Rows:
+    """The rows, of those of training a tenth by patient, or `least`, left out with the reason `APART`; which, is fixed.
+
+    Raises Wrong (exit 2) where that would be more than half of them.
+    """
+    teach = [r for r in rows if r["part"] == "train"]
+    if len(teach) < 2 * least:
+        what = f"{len(teach)} training rows, of which {least} are to be kept apart"
+        raise Wrong(what, remedy=f"give {2 * least} or more")
+    share = max(0.1, least / len(teach))
+    parts = _drawn(teach, {"train": 1 - share, "apart": share}, seed=0)
+    away = {"part": "", "why": APART}
+    return [r | away if r["part"] == "train" and parts[r["id"]] == "apart" else r for r in rows]
 
 
 def as_saved(rows: Rows, saved: dict[str, dict[str, str]], hashes: dict[str, str]) -> tuple[Rows, list[str]]:

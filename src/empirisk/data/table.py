@@ -104,6 +104,8 @@ class Data:
     "rows need no class or number, as nothing is to be told apart"
     only: str | None = field(default=None, metadata=NO_FLAG)
     "class of the training rows, by name or number; those of others are left out of training"
+    apart: int = field(default=0, metadata=NO_FLAG)
+    "a tenth of the training rows, at least so many, teaches nothing: answers are compared with it; 0: none"
     facts: dict[str, Any] = field(default_factory=dict, metadata=NO_FLAG)
     "learned from the training rows: saved, read back"
     assigned: dict[str, dict[str, str]] = field(default_factory=dict, metadata=NO_FLAG)
@@ -136,7 +138,8 @@ class Data:
                 audit = audits.audit(rows, prints, waive=self.waive)
                 out, self.facts["audit"] = audit.left_out, audit.record()
                 rows = [r | {"why": out[r["id"]], "part": ""} if r["id"] in out else r for r in rows]
-                self.loaded.rows = rows if self.only is None else splits.of_one_class(rows, self.only, table.classes)
+                rows = rows if self.only is None else splits.of_one_class(rows, self.only, table.classes)
+                self.loaded.rows = splits.kept_apart(rows, self.apart) if self.apart else rows
             self.loaded.table = table
         return self.loaded
 
@@ -146,6 +149,10 @@ class Data:
             raise ValueError(part)
         remedy = "more rows are needed, or a split column that names it"
         return self._of(part, f"the {part} split is empty", remedy)
+
+    def kept_apart(self) -> Rows:
+        """The training rows that teach nothing."""
+        return [r for r in self.prepared().rows if r.get("why") == splits.APART]
 
     def test(self) -> Rows:
         """Called by verbs/test.py and nothing else (a test greps for it)."""

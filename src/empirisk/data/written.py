@@ -62,7 +62,7 @@ def write_mask(folder: Path, stem: str, labels: np.ndarray, reference: Reference
     return path
 
 
-def nifti_bytes(values: np.ndarray, known: Geometry | None) -> bytes:
+def nifti_bytes(values: np.ndarray, known: Geometry | None, note: str = "") -> bytes:
     """The bytes of a NIfTI file of (D, H, W), (H, W) or with channels (C, D, H, W), in the world of `known`.
 
     The header is that of the image where it came from one.
@@ -87,6 +87,8 @@ def nifti_bytes(values: np.ndarray, known: Geometry | None) -> bytes:
         image.header.set_xyzt_units("mm")
         image.set_sform(affine, 1)
         image.set_qform(affine, 1)
+    if note:
+        image.header["descrip"] = note.encode("ascii", "replace")[:79]
     found: bytes = image.to_bytes()
     return found
 

@@ -18,6 +18,7 @@ EXPERIMENTS = {
     "sequences": "text -> class",
     "frames": "video -> phase of each frame, as it comes",
     "autoencoder": "image -> a few numbers, and back; without labels",
+    "generation": "images -> new ones like them (vae, gan, ddpm)",
     "clustering": "rows -> groups that nobody named (k-means, mixture, HDBSCAN)",
     "density": "rows -> how likely they are (mixture, kernel, flow)",
     "anomaly": "normal images -> how strange another one is",

@@ -144,6 +144,11 @@ class RunFolder:
         files.make_folder(path.parent)
         return path
 
+    def samples(self) -> Path:
+        """samples/, which is made."""
+        files.make_folder(self.path / "samples")
+        return self.path / "samples"
+
     def write_figures(self, name: str, figures: Sequence[Mapping[str, object]]) -> None:
         """Write figures/<name>.json."""
         files.make_folder(self.path / "figures")

@@ -39,9 +39,31 @@ METRICS: dict[str, str] = {
     "knn_auc": "area under the ROC curve of the votes of the five nearest training codes",
     "probe_auc": "area under the ROC curve of a linear rule on the code",
     "matched": "share of the images whose two views find each other among all that are shown together",
+    "frechet": "distance of the Gaussians of new and real images' features, by the named protocol",
+    "precision": "share of new images in the surroundings of a real one, by features",
+    "recall": "share of real images in the surroundings of a new one, by features",
+    "two_sample": "area under the ROC curve by which a rule tells new images from real ones; .5 where it cannot",
+    "near": "share of new images nearer to a training image than 1 in 20 real ones is; .05 of real ones",
+    "spread": "how far new images lie from their middle, squared, a share of that of real ones",
+    "denoising": "mean squared error of the noise that is named in noisy images, at four fixed times, in its deviations",
+    "discriminator": "mean of D(x) on real images; .5 where the discriminator cannot tell",
 }
 """Name and meaning. The macro value stands under the plain name, one class under name/class."""
 
 LESS_IS_BETTER = frozenset(
-    {"log_loss", "brier", "ece", "mae", "rmse", "pinball", "count_mae", "hd95", "volume_error", "mse"}
+    {
+        "log_loss",
+        "denoising",
+        "brier",
+        "ece",
+        "mae",
+        "rmse",
+        "pinball",
+        "count_mae",
+        "hd95",
+        "volume_error",
+        "mse",
+        "frechet",
+        "two_sample",
+    }
 )

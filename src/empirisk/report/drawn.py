@@ -17,12 +17,16 @@ COLOURS = ((0.9, 0.62, 0), (0.34, 0.71, 0.91), (0, 0.62, 0.45), (0.94, 0.89, 0.2
 
 
 def training(
-    history: Sequence[Mapping[str, Any]], kept: int | None = None, stops: Sequence[Mapping[str, Any]] = ()
+    history: Sequence[Mapping[str, Any]],
+    kept: int | None = None,
+    stops: Sequence[Mapping[str, Any]] = (),
+    game: Sequence[str] = (),
 ) -> list[Figure]:
     """Risk of train and validation with the gap, the step length and the speed over epochs, which count from 1 in pictures.
 
     Rows are those of history.csv: "epoch" (from 0), "train" (or a column for each player, between "step" and "val"), "val", "lr",
-    ...; `kept` is the epoch kept, `stops` the steps after which the run was stopped and went on.
+    ...; `kept` is the epoch kept, `stops` the steps after which the run was stopped and went on. `game` are the names of the players
+    where no risk is watched; what else such rows hold before "lr" is drawn by itself.
     """
     if not history:
         return []
@@ -30,10 +34,15 @@ def training(
     h = {name: np.array([math.nan if r.get(name) in (None, "") else float(r[name]) for r in history]) for name in names}
     epochs = h["epoch"] + 1
     players = names[names.index("step") + 1 : names.index("val")] if {"step", "val"} <= set(names) else []
-    players = ["train"] if "train" in names else players
+    players = ["train"] if "train" in names else players or list(game)
     series = {("training" if len(players) == 1 else f"training, {p}"): h[p] for p in players}
     series |= {"validation": h["val"]} if "val" in names else {}
     text = "The risk (mean loss) that training makes small, and the same on validation rows, which it never sees."
+    text = (
+        "The loss of each player, the mean over the epoch: what one wins the other loses, so neither has to fall."
+        if game
+        else text
+    )
     if len(players) == 1 and "val" in names:
         at = list(epochs).index(kept + 1) if kept is not None and kept + 1 in epochs else -1
         a, b = h[players[0]][at], h["val"][at]
@@ -42,9 +51,11 @@ def training(
     after = [np.flatnonzero(h["step"] >= stop["step"]) for stop in stops]
     marks += [(float(epochs[rows[0] if len(rows) else -1]), "stopped") for rows in after]
     curves = [Curve(name, epochs, values) for name, values in series.items()]
-    svg = chart(curves, label=text, x="epoch", y="risk", whole=True, marks=marks, y_range=_robust([*series.values()]))
+    title, unit = ("Losses of the players", "loss") if game else ("Risk of training and validation", "risk")
+    svg = chart(curves, label=text, x="epoch", y=unit, whole=True, marks=marks, y_range=_robust([*series.values()]))
     rows = tuple(zip(epochs, *series.values(), strict=True))
-    out = [Figure("risk", "Risk of training and validation", svg, text, "training", ("epoch", *series), rows)]
+    out = [Figure("risk", title, svg, text, "training", ("epoch", *series), rows)]
+    out += _followed(h, epochs, players) if game else []
     memory = np.nanmax([0.0, *h.get("memory_gib", ())])
     used = f" Memory: {number(memory)} GiB at most." if memory else ""
     small = ("lr", "lr", "Step length", ""), ("images_per_second", "speed", "Images a second", used)
@@ -59,6 +70,22 @@ def training(
         svg = chart([Curve("", epochs, values)], label=text, x="epoch", y="", whole=True, y_range=(0, high * 1.05))
         out.append(Figure(key, title, svg, text, "training", ("epoch", name), tuple(zip(epochs, values, strict=True))))
     return out
+
+
+def _followed(h: Mapping[str, np.ndarray], epochs: np.ndarray, players: Sequence[str]) -> list[Figure]:
+    """What was measured on validation rows at each epoch of a game."""
+    names = list(h)
+    series = {n: h[n] for n in names[names.index("step") + 1 : names.index("lr")] if n not in players}
+    if not series:
+        return []
+    text = (
+        "On validation rows after each epoch: "
+        + ", ".join(f"{n} ended at {number(float(v[-1]))}" for n, v in series.items())
+        + "."
+    )
+    svg = chart([Curve(n, epochs, v) for n, v in series.items()], label=text, x="epoch", y="", whole=True)
+    rows = tuple(zip(epochs, *series.values(), strict=True))
+    return [Figure("followed", "Followed on validation", svg, text, "training", ("epoch", *series), rows)]
 
 
 def _robust(series: list[np.ndarray]) -> tuple[float, float]:

@@ -55,6 +55,13 @@ class Mixture(nn.Module):
         """z (n, D) -> log p(z) (n,), nats."""
         return self.parts(z)[0].logsumexp(1)
 
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """n draws z (n, D); `generator` is on the CPU."""
+        group = torch.multinomial(self.log_pi.exp().cpu(), n, replacement=True, generator=generator).to(self.mu.device)
+        eps = torch.randn(n, self.mu.shape[1], generator=generator).to(self.mu)
+        y = torch.linalg.inv(self.A)[group]  # Sigma_k = A_k^-T A_k^-1
+        return self.mu[group] + torch.einsum("ne,ned->nd", eps, y)
+
     def assign(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """z (n, D) -> the component that most likely made it (n,), and Mahalanobis' distance from that (n,)."""
         log_p, distance = self.parts(z)

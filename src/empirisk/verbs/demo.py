@@ -28,6 +28,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "clustering": {"data": PHANTOM},
     "density": {"data": PHANTOM},
     "anomaly": {"data": PHANTOM, "epochs": 12, "normal": "benign"},
+    "generation": {"data": PHANTOM, "epochs": 12, "size": 16, "codes": 16, "batch": 8},
 }
 """Experiment -> the arguments of its demo; of one that is made of runs, those of the first experiment's runs."""
 FIRST = next(iter(GIVEN))

@@ -11,7 +11,7 @@ import torch
 from empirisk import runtime
 from empirisk.data.splits import key
 from empirisk.errors import Wrong, listed, near
-from empirisk.estimate import Estimate, Statistic, difference, estimates
+from empirisk.estimate import Estimate, Statistic, difference, estimates, measured_by
 from empirisk.experiment import Answer, Experiment, Rows
 from empirisk.experiments import rebuild
 from empirisk.folder import RunFolder
@@ -45,14 +45,16 @@ def rivals(e: Experiment, rows: Rows) -> dict[str, Scored]:
 
 
 def paired(e: Experiment, rows: Rows, a: Scored, b: Scored) -> dict[str, Estimate]:
-    """a - b over the same rows, of every score that both have."""
-    return judge(e, rows, {k: difference(a[k], b[k]) for k in a if k in b and "/" not in k})
+    """a - b over the same rows, of every score that both have, measured by the same."""
+    same = [k for k in a if k in b and "/" not in k and measured_by(a[k]) == measured_by(b[k])]
+    return judge(e, rows, {k: difference(a[k], b[k]) for k in same})
 
 
 def beside(e: Experiment, rows: Rows, mine: Scored, theirs: Mapping[str, Scored]) -> dict[str, Any]:
     """For metrics.json: the baselines' scores on these rows, and the paired differences, model minus baseline."""
     alone = {name: judge(e, rows, scores) for name, scores in theirs.items()}
-    differences = {name: paired(e, rows, mine, scores) for name, scores in theirs.items()}
+    found = {name: paired(e, rows, mine, scores) for name, scores in theirs.items()}
+    differences = {name: some for name, some in found.items() if some}
     return {"baseline": recorded(alone), "difference": recorded(differences)}
 
 

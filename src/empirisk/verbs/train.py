@@ -168,6 +168,8 @@ class Training:
             most = min(512, len(self.val_rows))
             row["train"] = erm.risk(model, e.data.batches("train", 256, self.device, most), e.task.loss)
             row["val"] = erm.risk(model, e.data.batches("val", 256, self.device), e.task.loss)
+        if e.task.follow:
+            row |= e.task.follow(model, e.data.batches("val", 256, self.device))
         if e.task.live and len(self.val_rows) <= LIVE:
             with torch.no_grad():
                 said = [a for x, _ in e.data.batches("val", 256, self.device) for a in e.task.predict(model, x)]
@@ -241,7 +243,7 @@ class Training:
             seconds=round(fitted.seconds, 2), step=fitted.step,
         )  # fmt: skip
         page = reported(self.out, e, answers)
-        words.result(self.say, kept, scores, others["difference"], page)
+        words.result(self.say, kept, scores, others["difference"], page, e.task.loss is not None)
 
     def fail(self, wrong: Wrong) -> None:
         """Record why the run could not go on; the last good weights stay, and are written where there are some."""

@@ -131,10 +131,14 @@ def leads(say: Say, metric: str, differences: Mapping[str, Mapping[str, Any]]) -
             say("", against(name, metric, Estimate(**found[metric])))
 
 
-def result(say: Say, kept: dict[str, Any], scores: dict[str, Estimate], differences: Any, page: Path) -> None:
-    """The verdict, paths and the next command."""
+def result(
+    say: Say, kept: dict[str, Any], scores: dict[str, Estimate], differences: Any, page: Path, watched: bool = True
+) -> None:
+    """The verdict, paths and the next command; `watched`: the risk on validation chose the epoch."""
     if kept["epoch"] is not None:
-        say("Kept", f"epoch {kept['epoch'] + 1}, the least risk on validation; {kept['why']}")
+        say(
+            "Kept", f"epoch {kept['epoch'] + 1}, the {'least risk on validation' if watched else 'last'}; {kept['why']}"
+        )
     first = next(iter(scores))
     some = [first, *(k for k in scores if k in {"accuracy", "rmse", "r2"} and k != first)]
     say("Validation", [*(f"{k} {interval(scores[k])}" for k in some), f"n = {scores[first].n}"])
