@@ -29,6 +29,7 @@ class Job:
 
 
 CHEST = "medmnist/pneumoniamnist.npz"
+QUESTIONS = "vqa-rad/questions.json"
 MODELS = ("linear", "mlp", "lenet", "alexnet", "vgg11", "googlenet", "resnet18", "densenet121")
 """One of each family that classifies images."""
 BUDGET = "--adversarial .00784"
@@ -77,13 +78,37 @@ JOBS = {
         "detection", "phantom:dims=3,images=600,size=32", ("sensitivity_at_1", "ap50"),
         "volume to boxes: nodules, 8 to 14 times the noise",
     ),
+    "frames": Job(
+        "frames", "cholec80-labels/frames.csv", ("accuracy", "jaccard", "relaxed_accuracy"), "in step: the phase of each frame",
+        minutes=4, seeds=(0,), variants={"gru": "", "gru, no clock": "--no-elapsed", "frame by frame": "--model frame --no-elapsed"},
+    ),
+    "captioning": Job(
+        "captioning", "phantom", ("finding_f1", "bleu4"), "one to many: findings from an image", minutes=4, seeds=(0,)
+    ),
+    "translation": Job("translation", "phantom", ("bleu4", "rouge_l"), "many to many: findings to impression", minutes=3, seeds=(0,)),
+    "organ": Job(
+        "sequences", QUESTIONS, ("accuracy", "auc"), "text to class: the organ from the question", minutes=3,
+        flags="--text question --label image_organ --patient image_name",
+    ),
+    "answer-type": Job(
+        "sequences", QUESTIONS, ("accuracy", "auc"), "text to class: how a question is answered", minutes=2,
+        flags="--text question --label answer_type --patient image_name",
+    ),
+    "negation": Job("sequences", "phantom-text", ("accuracy", "auc"), "order of words: which finding is denied", minutes=1),
     "autoencoder": Job("autoencoder", CHEST, ("psnr", "mse", "probe_auc"), "without labels: an image as 32 numbers", minutes=3),
     "simclr": Job(
         "autoencoder", CHEST, ("knn_auc", "probe_auc", "matched"), "without labels: an embedding by contrast", minutes=3,
         flags="--model simclr",
     ),
+    "anomaly": Job(
+        "anomaly", CHEST, ("auc", "average_precision"), "without labels: pneumonia as an anomaly", minutes=3, flags="--normal 0"
+    ),
     "codes": Job(
         "autoencoder", CHEST, ("psnr", "mse"), "error against the size of a code, on validation", minutes=1, seeds=(0,),
         variants={f"{k}": f"--codes {k}" for k in (32, *(k for k in SIZES if k != 32))}, part="val",
+    ),
+    "generation": Job(
+        "generation", CHEST, ("frechet", "recall", "two_sample"), "noise to image, judged by one protocol", minutes=9,
+        variants={"vae": "--model vae", "gan": "--model gan"},
     ),
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """Every experiment from outside: the command line, two processes, and the report of a real run in a browser.
 
-`make test` tries classification and segmentation, `make soak` all experiments of the list.
+`make test` tries classification, segmentation, captioning and diffusion, `make soak` all experiments of the list.
 """
 
 import json
@@ -23,7 +23,9 @@ from tries import of_parents, tries, words
 
 SOAK = bool(os.environ.get("EMPIRISK_SOAK"))
 ENV = os.environ | {"OMP_NUM_THREADS": "1"}
-TRIED = [name for name in tries() if SOAK or name in {"classification", "segmentation"}]
+TRIED = [
+    name for name in tries() if SOAK or name in {"classification", "segmentation", "captioning", "generation ddpm"}
+]
 
 
 def empirisk(*said: object) -> str:

@@ -57,8 +57,14 @@ def test_flags_python_call_and_run_json_are_one_signature(name, tiny):
 def test_arguments_are_kept_as_they_were_given(name, tiny):
     call = inspect.signature(named(name)).parameters
     given = {"normal": "benign"} if name == "anomaly" else {}
-    of_phantoms = dict.fromkeys(("segmentation", "detection", "anomaly"), "phantom:images=72,size=32")
-    own = of_phantoms | {"frames": "phantom-video:videos=12,size=16"}
+    of_phantoms = dict.fromkeys(
+        ("segmentation", "detection", "anomaly", "captioning", "translation"), "phantom:images=72,size=32"
+    )
+    own = of_phantoms | {
+        "frames": "phantom-video:videos=12,size=16",
+        "sequences": "phantom-text:sentences=60",
+        "generation": "phantom:images=120,size=16",
+    }
     e = named(name)(own.get(name, str(tiny / "ordinal.npz")), **given)
     assert list(e.arguments) == list(call)
     assert {k: v for k, v in e.arguments.items() if k != "data"} == {

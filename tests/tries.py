@@ -29,6 +29,17 @@ TRIES = {
     "sequences": Try(
         ("phantom-text:sentences=400",), ("--width", "16", "--epochs", "20", "--lr", "1e-2"), ("curve",), new="text"
     ),
+    "captioning": Try(
+        ("phantom:images=480,size=32",),
+        ("--width", "8", "--state", "64", "--batch", "16", "--lr", "5e-3", "--epochs", "24"),
+        ("breast-cancer",),
+    ),
+    "translation": Try(
+        ("phantom:images=240,size=8",),
+        ("--state", "32", "--lr", "1e-2", "--epochs", "15"),
+        ("breast-cancer",),
+        new="text",
+    ),
     "frames": Try(
         ("phantom-video:videos=40,size=16",),
         ("--width", "32", "--depth", "1", "--batch", "8", "--epochs", "2"),

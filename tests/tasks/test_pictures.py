@@ -32,7 +32,8 @@ def net(shape, outputs):
 def experiment(shape, outputs):
     torch.manual_seed(0)
     x = lambda rows: torch.from_numpy(np.stack([r["x"].read() for r in rows])).float() / 255
-    return SimpleNamespace(data=SimpleNamespace(x=x), model=net(shape, outputs))
+    card = SimpleNamespace(dims=len(shape) - 1)
+    return SimpleNamespace(data=SimpleNamespace(x=x, card=lambda: card), model=net(shape, outputs))
 
 
 def rows(n, shape, **columns):

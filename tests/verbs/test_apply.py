@@ -57,16 +57,19 @@ def said(capsys, *words):
 )  # fmt: skip
 def test_scores_beside_closed_forms_and_pictures_that_say_what_they_are(run, capsys, words, rivals):
     use, *more = words
-    code, text = said(capsys, run.path, use, PHANTOM, "--limit", 3, "--steps", 2, *more)
+    code, text = said(capsys, run.path, use, PHANTOM, "--limit", 6, "--steps", 2, *more)
     assert code == 0, text
     scores = json.loads((run.path / "apply" / use / "metrics.json").read_text())
     for found in (scores, *scores["baseline"].values()):
         assert {"value", "low", "high", "n", "unit", "method"} <= found["psnr"].keys()
-        assert found["psnr"]["n"] == 3
+        assert found["psnr"]["n"] == 6
     assert set(scores["baseline"]) == rivals
-    assert "Best" in text
+    assert set(scores["difference"]) == rivals
+    gap = scores["difference"]["input"]["psnr"]["value"]
+    assert gap == pytest.approx(scores["psnr"]["value"] - scores["baseline"]["input"]["psnr"]["value"])
+    assert f"{'better' if gap > 0 else 'worse'} than input by" in text or "a tie with input" in text
     files = sorted((run.path / "apply" / use).glob("*.png"))
-    assert len(files) == 3
+    assert len(files) == 6
     with Image.open(files[0]) as picture:
         assert picture.size == (4 * 16, 16)
         assert picture.text["Description"].startswith("synthetic")

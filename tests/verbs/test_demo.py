@@ -14,7 +14,11 @@ def quick(given):
         return [quick(one) for one in given]
     if not isinstance(given, dict):
         return given
-    few = {"phantom": "phantom:images=90,size=32", "phantom-video": "phantom-video:videos=16,size=16"}
+    few = {
+        "phantom": "phantom:images=90,size=32",
+        "phantom-video": "phantom-video:videos=16,size=16",
+        "phantom-text": "phantom-text:sentences=90",
+    }
     short = {"epochs": 1} if "epochs" in given else {}
     data = {"data": few[given["data"].partition(":")[0]]} if "data" in given else {}
     return {name: quick(value) for name, value in given.items()} | data | short

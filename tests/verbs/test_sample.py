@@ -43,7 +43,7 @@ def test_sixteen_pictures_all_different_say_that_they_are_synthetic(run, cli):
 
 
 def test_volumes_are_nifti_and_say_so_too(tmp_path, cli):
-    run = trained_on("phantom:dims=3,images=120,size=8", tmp_path / "run", model="gan", epochs=1)
+    run = trained_on("phantom:dims=3,images=120,size=8", tmp_path / "run")
     assert cli("sample", run, "-n", 2)[0] == 0
     files = sorted((run / "samples").glob("*.nii.gz"))
     volumes = [nibabel.load(f) for f in files]

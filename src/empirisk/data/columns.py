@@ -76,11 +76,8 @@ def answers(sheet: Sheet, columns: Columns) -> Answers:
         truth["boxes"] = _boxes(sheet, role["boxes"])
     said = {r: [t or None for t in sheet.columns[c]] for r in ("text", "caption") if (c := role[r])}
     if columns.caption and role["caption"] and not bare:
-        sheet.check(
-            [t is None for t in said["caption"]],
-            f'no text in column "{shown(role["caption"])}"',
-            "write it, or leave the row out",
-        )
+        what = f'no text in column "{shown(role["caption"])}"'
+        sheet.check([t is None for t in said["caption"]], what, "write it, or leave the row out")
     if role["caption"] and (columns.caption or not truth):
         truth["caption"] = said["caption"]
     gone = [i for i, *found in zip(sheet.at, *truth.values(), strict=True) if all(a is None for a in found)]
@@ -115,9 +112,8 @@ def samples(sheet: Sheet, columns: Columns) -> Table:
         found = pictures.seen(rows, sheet.where, columns, at=at)
         found = found._replace(images=(*found.images[:2], "--size" if sheet.words else "--image, --size"))
     elif not role["text"] and "text" in columns.inputs:
-        raise refused(
-            sheet.where, "no column of texts", f"call it text; the columns are {listed(list(sheet.columns), 12)}"
-        )
+        remedy = f"call it text; the columns are {listed(list(sheet.columns), 12)}"
+        raise refused(sheet.where, "no column of texts", remedy)
     elif role["text"]:
         found, more = _texts(sheet, role["text"], rows), []
     else:

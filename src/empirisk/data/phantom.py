@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from empirisk.data.readers import Stored
+from empirisk.data.reports import report
 from empirisk.data.rows import Box, Row, Table
 from empirisk.data.splits import split
 from empirisk.errors import Wrong
@@ -86,7 +87,8 @@ def p_of(row: Row) -> float:
 def table(
     *, images: int = 1200, dims: int = 2, size: int = 64, seed: int = 0, planted: int = 0, without: str = "", cnr: float = 0.0
 ) -> Table:  # fmt: skip
-    """The set: label, target (mm as read), and the truth as text columns diameter, shape, contrast, center (mm from the middle).
+    """The set: label, target (mm as read), and the truth as text columns diameter, shape, contrast, center (mm from the middle);
+    the report's text and caption (its findings), impression, and the terms in findings.
 
     `planted` gives all rows a split in which one patient is in train and in test; `without` leaves a patient out; `cnr` is the
     lesions' contrast over the noise, the same for all; 0: from 8 to 14.
@@ -137,7 +139,8 @@ def _planted(rows: list[Row]) -> list[Row]:
 def _rows(images: int, dims: int, size: int, seed: int, cnr: float) -> tuple[Row, ...]:
     lesions = sample(images, np.random.default_rng([seed, 0]))
     reader = np.random.default_rng([seed, 1]).normal(0, READER, images)
-    drawn = _Drawing(images, dims, size, seed, lesions)
+    drawn, writer = _Drawing(images, dims, size, seed, lesions), np.random.default_rng([seed, 3])
+    shapes = ["spiculated" if s else "round" for s in lesions.spiculated]
     if cnr:
         drawn.contrast = np.full(images, round(cnr * NOISE, 4))
     parts = [drawn.render(low, min(low + drawn.chunk, images)) for low in range(0, images, drawn.chunk)]
@@ -147,9 +150,9 @@ def _rows(images: int, dims: int, size: int, seed: int, cnr: float) -> tuple[Row
             "id": f"P{i // VISITS:03d}_{i % VISITS}", "x": Stored(pixels, i), "patient": f"P{i // VISITS:03d}", "part": "",
             "label": "malignant" if lesions.malignant[i] else "benign", "target": round(float(lesions.diameter[i] + reader[i]), 3),
             "mask": Stored(masks, i), "boxes": (Box("lesion", around(masks[i])),),
-            "diameter": f"{lesions.diameter[i]:.3f}", "shape": "spiculated" if lesions.spiculated[i] else "round",
+            "diameter": f"{lesions.diameter[i]:.3f}", "shape": shapes[i],
             "contrast": f"{drawn.contrast[i]:.3f}", "center": " ".join(f"{c:.2f}" for c in drawn.center[i]),
-        }
+        } | report(float(lesions.diameter[i]), shapes[i], drawn.center[i], writer)
         for i in range(images)
     )  # fmt: skip
 

@@ -16,10 +16,11 @@ from empirisk.data.batches import Along, Pixels
 from empirisk.data.card import Card
 from empirisk.data.patches import Cases
 from empirisk.data.plan import Plan
+from empirisk.data.readers import Text
 from empirisk.data.rows import Columns, Row, Rows, Table, naming
 from empirisk.data.sources import Batches, Grid, Source
 from empirisk.data.words import Texts, padded
-from empirisk.errors import Wrong
+from empirisk.errors import Wrong, listed
 from empirisk.losses import Batch
 
 __all__ = ["Data", "Loaded", "Row", "Rows", "Target", "plain_fields"]
@@ -102,6 +103,8 @@ class Data:
     "names of the classes or structures in order; a flag of those experiments that have such"
     truthless: bool = field(default=False, metadata=NO_FLAG)
     "rows need no class or number, as nothing is to be told apart"
+    reads: str | None = field(default=None, metadata=NO_FLAG)
+    "column of the text that is x, whatever a row has beside it; None: x is what the form of the data says"
     only: str | None = field(default=None, metadata=NO_FLAG)
     "class of the training rows, by name or number; those of others are left out of training"
     apart: int = field(default=0, metadata=NO_FLAG)
@@ -140,6 +143,7 @@ class Data:
                 rows = [r | {"why": out[r["id"]], "part": ""} if r["id"] in out else r for r in rows]
                 rows = rows if self.only is None else splits.of_one_class(rows, self.only, table.classes)
                 self.loaded.rows = splits.kept_apart(rows, self.apart) if self.apart else rows
+            self.loaded.rows = self.read_as_text(self.loaded.rows)
             self.loaded.table = table
         return self.loaded
 
@@ -170,7 +174,19 @@ class Data:
 
     def other(self, data: Any) -> Rows:
         """All rows of another set, read in the terms of this one."""
-        return [r | {"part": "new"} for r in forms.table(data, self.columns, skip_bad=self.skip_bad, bare=True).rows]
+        rows = forms.table(data, self.columns, skip_bad=self.skip_bad, bare=True).rows
+        return [r | {"part": "new"} for r in self.read_as_text(rows)]
+
+    def read_as_text(self, rows: Rows) -> Rows:
+        """The rows with their column `reads` as x, where there is one; `Wrong` (exit 2) for a row without it."""
+        gone = [str(r["id"]) for r in rows if self.reads and not r.get(self.reads)]
+        if gone:
+            raise Wrong(
+                f"{len(gone)} rows have no {self.reads}",
+                where=listed(gone, 3),
+                remedy=f"name its column with --{self.reads}",
+            )
+        return [r | {"x": Text(r[self.reads])} for r in rows] if self.reads else rows
 
     def learn(self, kind: type[T], *args: Any) -> T:
         """The only way to a value that depends on data: `kind.learn(training rows, *args)`, once; later from run.json."""

@@ -111,6 +111,12 @@ class Classes:
         return row, Verdict(p, chosen if self.multi else chosen[0])
 
 
+class Value(float):
+    """A number with further columns."""
+
+    more: dict[str, float]
+
+
 @dataclass(frozen=True)
 class Number:
     """A number; y is in deviations of the training rows, y = (value - mean) / std."""

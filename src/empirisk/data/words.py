@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -58,13 +59,17 @@ class Words:
         """The same words in another column."""
         return replace(self, column=column)
 
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Word -> its number."""
+        return {name: i for i, name in enumerate(self.names)}
+
     def encode(self, row: Row) -> np.ndarray:
         """The words of the row's text and <end>, int64 (L,); raises Wrong (exit 2), naming the row, where there is no word."""
         found = tokens(row.get(self.column) or "")
         if not found:
             raise Wrong(f"the {self.column} is empty", where=shown(row["id"]), remedy="write it, or leave the row out")
-        index = {name: i for i, name in enumerate(self.names)}
-        return np.array([*(index.get(word, UNKNOWN) for word in found), END], np.int64)
+        return np.array([*(self.index.get(word, UNKNOWN) for word in found), END], np.int64)
 
     def text(self, indices: Iterable[int]) -> str:
         """The words up to <end>.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from empirisk.data.targets import Classes, Number, Verdict
+from empirisk.data.targets import Classes, Number, Value, Verdict
 from empirisk.errors import Wrong, listed, shown
 from empirisk.estimate import Statistic, estimate
 from empirisk.experiment import Answer, Experiment, Rows, Task, experiment
@@ -117,12 +117,6 @@ def fill(parent: dict[str, Any], net: nn.Module) -> None:
 
 class Vote(Verdict):
     """A verdict with a further column: the disagreement."""
-
-    more: dict[str, float]
-
-
-class Value(float):
-    """A number with a further column: the disagreement."""
 
     more: dict[str, float]
 

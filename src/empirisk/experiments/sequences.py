@@ -12,6 +12,7 @@ from empirisk.experiment import Experiment, experiment
 from empirisk.models.reader import Reader
 from empirisk.recipe import Recipe
 from empirisk.tasks import sequences as tasks
+from empirisk.tasks.classification import training_loss
 
 
 @experiment
@@ -52,10 +53,7 @@ def sequences(
             raise Wrong(f"--{flag} is {share}", remedy="give a share from 0 to below 1")
     data = dc.replace(data, classes=classes)
     words, kind = data.learn(Words), data.learn(Classes, data.class_names())
-    net = Reader(
-        len(words.names), len(kind.names), memory=model, width=width, pool=pool, dropout=dropout, unknown=unknown
-    )
-    task = tasks.sequences(words, kind)
-    pairs = data.as_pairs(kind, source=Grid("text", words=words))
-    assert task.loss is not None
-    return Experiment(pairs, net, task, [Player(task.loss)], dc.replace(recipe, lr=recipe.lr or 5e-3))
+    sizes = len(words.names), len(kind.names)
+    net = Reader(*sizes, memory=model, width=width, pool=pool, dropout=dropout, unknown=unknown)
+    pairs, loss = data.as_pairs(kind, source=Grid("text", words=words)), Player(training_loss(kind))
+    return Experiment(pairs, net, tasks.sequences(words, kind), [loss], dc.replace(recipe, lr=recipe.lr or 5e-3))

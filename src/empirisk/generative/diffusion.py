@@ -208,29 +208,15 @@ def show(model: nn.Module, x: Tensor) -> list[Figure]:
     for t, s in itertools.pairwise(at[::-1]):
         between = [t - round((t - s) * i / 5) for i in range(6)]
         back.append(ddim(model.denoiser(), back[-1], between, model.levels))
-    text = {
-        "forward": ("Into noise", forward, at, "Images of validation, with more noise from left to right"),
-        "reverse": (
-            "And back",
-            back,
-            at[::-1],
-            "New images out of noise, from left to right; nothing of them is a patient",
-        ),
-    }
+    new = "New images out of noise, from left to right; nothing of them is a patient"
     return [
-        Figure(
-            name,
-            title,
-            tiles(rows(model, states), kind="strips"),
-            f"{what}: t = {', '.join(map(str, when))}.",
-            "pictures",
-            wide=True,
-        )
-        for name, (title, states, when, what) in text.items()
+        drawn(model, "forward", "Into noise", forward, at, "Images of validation, with more noise from left to right"),
+        drawn(model, "reverse", "And back", back, at[::-1], new),
     ]
 
 
-def rows(model: Diffusion, states: Sequence[Tensor]) -> list[Tile]:
-    """A row an image, its states (n, C, *size) side by side."""
+def drawn(model: Diffusion, name: str, title: str, states: Sequence[Tensor], at: Sequence[int], text: str) -> Figure:
+    """A row an image, its states (n, C, *size) at the times `at` side by side."""
     images = torch.stack([model.image(s) for s in states], 1).cpu().numpy()  # (n, states, C, *size)
-    return [Tile(((strip(row), "noise growing or going"),)) for row in images]
+    rows = tiles([Tile(((strip(row), title),)) for row in images], kind="strips")
+    return Figure(name, title, rows, f"{text}: t = {', '.join(map(str, at))}.", "pictures", wide=True)

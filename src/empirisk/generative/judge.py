@@ -21,7 +21,7 @@ from empirisk.recipe import Recipe
 from empirisk.unsupervised.pca import PCA
 from empirisk.unsupervised.strange import evenly, turns
 
-APART, IMAGES, MOST = 30, 2000, 5000
+APART, IMAGES, MOST = 20, 2000, 5000
 """Training rows kept apart at least, new images judged at least, and training rows that are remembered at most."""
 STEPS, BATCH, RATE, WIDTH, CODES = 300, 64, 2e-3, 16, 64
 """Of the encoder, whose features are 4 WIDTH numbers, and most of the components by which neighbours are found."""
@@ -99,7 +99,8 @@ class Judge(nn.Module):
     def teach(self, data: Data) -> None:
         """Fill all from the training rows of `data` and those that it keeps apart, by a fixed recipe."""
         device = self.middle.device
-        stream = data.stream(batch=min(BATCH, len(data.rows("train"))), seed=0, device=device)
+        batch = BATCH if self.classes else BATCH // 4  # four turns of each
+        stream = data.stream(batch=min(batch, len(data.rows("train"))), seed=0, device=device)
         self.net.net.requires_grad_(True)
         player = erm.Player(self.loss, moves=lambda model: self.net.net, name="encoder")
         erm.fit(

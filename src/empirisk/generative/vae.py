@@ -37,7 +37,7 @@ class VAE(nn.Module):
         self.units = Standardised(nn.Identity(), card.mean, card.std)
         self.net = Autoencoder(card.channels, card.size, codes=codes, width=width)
         self.log_s2 = nn.Linear(math.prod(self.net.map), codes)
-        self.log_sigma = nn.Parameter(torch.full((card.channels, *[1] * card.dims), math.log(SIGMA)))
+        self.log_sigma = nn.Parameter(torch.full((card.channels,), math.log(SIGMA)))
         self.prior = Mixture(codes, components)
 
     def q(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,8 +48,9 @@ class VAE(nn.Module):
 
     def log_p(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x | z) (n,), nats, as a density of x in image units."""
-        log_sd = self.log_sigma + self.units.std.log().view_as(self.log_sigma)
-        error = (self.units.standardise(x) - full(self.net.decode(z))) / self.log_sigma.exp()
+        shape = (-1, *[1] * (x.ndim - 2))  # (C,) -> (C, 1, 1): against (n, C, H, W)
+        error = (self.units.standardise(x) - full(self.net.decode(z))) / self.log_sigma.exp().view(shape)
+        log_sd = (self.log_sigma + self.units.std.log()).view(shape)
         terms = -0.5 * error.square() - log_sd - 0.5 * math.log(2 * math.pi)
         return terms.flatten(1).sum(1)
 

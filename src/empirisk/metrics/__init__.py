@@ -47,6 +47,13 @@ METRICS: dict[str, str] = {
     "spread": "how far new images lie from their middle, squared, a share of that of real ones",
     "denoising": "mean squared error of the noise that is named in noisy images, at four fixed times, in its deviations",
     "discriminator": "mean of D(x) on real images; .5 where the discriminator cannot tell",
+    "finding_f1": "F1 over the findings that truth and answer affirm, negated ones left out",
+    "bleu4": "share of runs of up to 4 words that the truth has too, geometric mean, less for short answers; bleu1 to bleu3 alike",
+    "bleu3": "as bleu4, of runs of up to 3 words",
+    "bleu2": "as bleu4, of runs of up to 2 words",
+    "bleu1": "as bleu4, of single words",
+    "rouge_l": "F1 of the longest common subsequence of words, mean over texts",
+    "exact_match": "share of the answers that are the truth word by word",
 }
 """Name and meaning. The macro value stands under the plain name, one class under name/class."""
 

@@ -33,7 +33,8 @@ def input_noise(loss: Loss, sigma: float) -> Loss:
 
     def noisy(model: nn.Module, batch: Batch) -> Tensor:
         x = pixels_of(batch[0], "input-noise")  # (n, C, *size)
-        s = over(model.std, x) if isinstance(model, Standardised) else 1.0  # (C, 1, ..)
+        first = next((m for m in model.modules() if isinstance(m, Standardised)), None)
+        s = over(first.std, x) if first is not None else 1.0  # (C, 1, ..)
         return loss(model, (x + sigma * s * torch.randn_like(x), batch[1]))
 
     return noisy

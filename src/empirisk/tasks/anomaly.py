@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from empirisk.data.table import Row, Rows
+from empirisk.data.targets import Value
 from empirisk.data.unlabelled import Score
 from empirisk.estimate import Metric, Statistic, estimates
 from empirisk.experiment import Experiment, Task
@@ -20,12 +21,6 @@ from empirisk.unsupervised.strange import CHANGES, SCORES, Strange, loss
 
 SHOWN = 12
 """Of the strangest images."""
-
-
-class Value(float):
-    """The score that counts, with all scores as further columns."""
-
-    more: dict[str, float]
 
 
 def anomaly(kind: Score, read: Callable[[Row], np.ndarray]) -> Task:

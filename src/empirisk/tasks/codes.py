@@ -12,6 +12,7 @@ from empirisk.data.table import Rows
 from empirisk.data.unlabelled import Unlabelled
 from empirisk.estimate import Statistic, mean
 from empirisk.metrics.images import auc_of_known
+from empirisk.models.layers import standardised
 from empirisk.tasks import baselines
 from empirisk.unsupervised.pca import PCA
 from empirisk.unsupervised.probe import Probe
@@ -49,9 +50,7 @@ def some(rows: Rows, card: Card) -> Rows:
 def read(card: Card, rows: Rows) -> Tensor:
     """The images of rows as a model sees them behind its first layer, (x - mean) / std per channel, (N, C, *size)."""
     x = torch.from_numpy(np.stack([card.read(r) for r in rows])).float() / card.range
-    shape = (-1, *[1] * card.dims)
-    mean_, std = (torch.tensor(v).view(shape) for v in (card.mean, card.std))
-    return (x - mean_) / std
+    return standardised(x, torch.tensor(card.mean), torch.tensor(card.std))
 
 
 def fitted(x: Tensor, codes: int) -> PCA:

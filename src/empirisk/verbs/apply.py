@@ -23,6 +23,7 @@ from empirisk.tasks import restoring
 from empirisk.verbs.flags import Device, Json, Trained
 from empirisk.verbs.run import load, patients, recorded
 from empirisk.verbs.say import Say
+from empirisk.verbs.words import leads
 
 Use = Literal["anomaly", "inpaint", "restore"]
 MOST = 5000  # Training images that the closed forms are fitted to.
@@ -80,30 +81,23 @@ def judged(rows: Rows, values: np.ndarray, name: str) -> dict[str, Estimate]:
 def filled_or_restored(
     e: Experiment, model: Diffusion, rows: Rows, x: Tensor, seen: restoring.Observed, steps: int, say: Say
 ) -> tuple[dict[str, Any], list[Tensor]]:
-    """Scores beside those of the closed forms, and pictures: the image, what is seen, the answer (a draw where there is one)."""
+    """Scores beside those of the closed forms, paired, and pictures: the image, what is seen, the answer (a draw where there is one)."""
     y = seen.draw(x)
     if seen.hole is not None:
         answer, draw = restoring.inpainted(model, y, seen.hole, steps)
     else:
         answer = draw = restoring.restored(model, y, seen, steps)
     width = model.bounds[1] - model.bounds[0] if model.bounds else float(x.max() - x.min()) or 1.0
-    found = judged(rows, restoring.psnr(x, answer, seen.hole, width), "psnr")
-    scores: dict[str, Any] = recorded(found)
-    say.numbers("diffusion", found)
+    mine = restoring.psnr(x, answer, seen.hole, width)
+    scores: dict[str, Any] = recorded(judged(rows, mine, "psnr"))
+    say.numbers("diffusion", judged(rows, mine, "psnr"))
     train = training(e, say)
-    beside = {} if train is None else restoring.rivals(train, seen)
-    values: dict[str, float] = {}
-    for name, rival in beside.items():
-        its = judged(rows, restoring.psnr(x.cpu(), rival(y.cpu()), seen.hole, width), "psnr")
-        say.numbers(name, its)
-        scores.setdefault("baseline", {})[name] = recorded(its)
-        values[name] = its["psnr"].value or 0.0
-    if values:
-        values["the diffusion model"] = found["psnr"].value or 0.0
-        say(
-            "Best",
-            f"{max(values, key=lambda k: values[k])}, by PSNR {'over the hole' if seen.hole is not None else ''}".strip(),
-        )
+    for name, rival in ({} if train is None else restoring.rivals(train, seen)).items():
+        its = restoring.psnr(x.cpu(), rival(y.cpu()), seen.hole, width)
+        say.numbers(name, judged(rows, its, "psnr"))
+        scores.setdefault("baseline", {})[name] = recorded(judged(rows, its, "psnr"))
+        scores.setdefault("difference", {})[name] = recorded(judged(rows, mine - its, "psnr"))
+    leads(say, "psnr", scores.get("difference", {}))
     return scores, [x, seen.back(y), draw, answer]
 
 

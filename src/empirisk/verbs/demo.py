@@ -22,6 +22,8 @@ GIVEN: dict[str, dict[str, Any]] = {
     "ensemble": {"runs": [{"data": PHANTOM, "epochs": 12, "seed": seed} for seed in (0, 1)]},
     "segmentation": {"data": PHANTOM, "epochs": 12},
     "detection": {"data": PHANTOM, "epochs": 12},
+    "captioning": {"data": PHANTOM, "epochs": 12, "width": 8, "state": 64},
+    "translation": {"data": "phantom:images=400,size=8", "epochs": 12},
     "frames": {"data": "phantom-video:videos=40,size=16", "epochs": 3},
     "sequences": {"data": "phantom-text:sentences=400", "epochs": 12},
     "autoencoder": {"data": PHANTOM, "epochs": 12},
