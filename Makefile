@@ -20,7 +20,7 @@ lint: setup
 	PYTHONPATH=src $(BIN)/lint-imports --no-cache
 
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 docs: setup
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build

@@ -54,7 +54,7 @@ TRIES = {
     "density flow": Try((TWO,), ("--model", "flow", "--epochs", "60"), ("curve",), new="records"),
     "generation vae": Try(
         (SMALL,),
-        ("--model", "vae", "--codes", "8", "--width", "8", "--batch", "16", "--epochs", "80"),
+        ("--model", "vae", "--codes", "8", "--width", "8", "--batch", "16", "--epochs", "40"),
         ("breast-cancer",),
     ),
     "generation gan": Try(

@@ -35,7 +35,7 @@ def test_attention_is_its_formula_and_sees_nothing_beyond_the_end():
     torch.manual_seed(1)
     a, h, s = Attention(H), torch.randn(1, 3, H), torch.randn(1, 1, H)
     c, found = a(s, a.memory(h, torch.tensor([[True, True, False]]), s[:, 0]))
-    scores = [float(s[0, 0] @ a.general.weight.detach() @ h[0, i]) for i in range(2)]
+    scores = [float(s[0, 0] @ a.general.weight.detach() @ h[0, i]) / H**0.5 for i in range(2)]
     expected = [math.exp(v) / sum(map(math.exp, scores)) for v in scores]
     torch.testing.assert_close(found[0, 0], torch.tensor([*expected, 0.0]))
     torch.testing.assert_close(c[0, 0], expected[0] * h[0, 0] + expected[1] * h[0, 1])

@@ -25,8 +25,8 @@ CHANGES = "affine,intensity,gamma,noise"
 
 @experiment
 def captioning(
-    data: Data, *, encoder: str | None = None, width: int = 16, state: int = 128, beam: int = 1, recipe: Recipe = Recipe(clip=1.0),
-    regularization: Regularization = Regularization(dropout=0.1),
+    data: Data, *, encoder: str | None = None, width: int = 16, state: int = 128, beam: int = 1,
+    recipe: Recipe = Recipe(weight_decay=0.3, clip=1.0), regularization: Regularization = Regularization(dropout=0.5),
 ) -> Experiment:  # fmt: skip
     """Write a sentence about an image, word by word, by cross-entropy -log p(w_t | w_1 .. w_{t-1}, x) of the true words.
 
@@ -62,7 +62,7 @@ def captioning(
         dropped(net, regularization),
         tasks.sentences(kind, known, beam=beam, first="finding_f1", rivals=rivals),
         [Player(regularised(tasks.loss, regularization))],
-        dc.replace(recipe, lr=recipe.lr or 6e-3),
+        dc.replace(recipe, lr=recipe.lr or 4e-3),
     )
 
 
@@ -71,7 +71,7 @@ def slight(change: Augmentation | None) -> Augmentation | None:
     if change is None:
         return None
     shapes = (
-        dc.replace(s, degrees=4.0, scale=0.04, shear=0.02, shift=0.02) if isinstance(s, Affine) else s
+        dc.replace(s, degrees=5.0, scale=0.05, shear=0.02, shift=0.025) if isinstance(s, Affine) else s
         for s in change.shapes
     )
     return dc.replace(change, shapes=tuple(shapes))

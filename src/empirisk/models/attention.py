@@ -12,7 +12,7 @@ class Memory(NamedTuple):
     values: Tensor
     "h (n, P, H)"
     keys: Tensor
-    "W h (n, P, H), computed once"
+    "W h / H^(1/2) (n, P, H), computed once"
     there: Tensor | None
     "(n, P) bool, False beyond a row's end; None: all are there"
     state: Tensor
@@ -24,9 +24,9 @@ class Memory(NamedTuple):
 
 
 class Attention(nn.Module):
-    """a_i = exp(s^T W h_i) / sum_j exp(s^T W h_j), c = sum_i a_i h_i: the context c of a state s.
+    """a_i = exp(s^T W h_i / H^(1/2)) / sum_j exp(s^T W h_j / H^(1/2)), c = sum_i a_i h_i: the context c of a state s of H numbers.
 
-    Luong et al. (2015), equations 7 and 8 (general).
+    Luong et al. (2015), equations 7 and 8 (general); scaled as in Vaswani et al. (2017), equation 1.
     """
 
     def __init__(self, width: int) -> None:
@@ -35,7 +35,7 @@ class Attention(nn.Module):
 
     def memory(self, values: Tensor, there: Tensor | None, state: Tensor) -> Memory:
         """The memory of values (n, P, H)."""
-        return Memory(values, self.general(values), there, state)
+        return Memory(values, self.general(values) * values.shape[2] ** -0.5, there, state)
 
     def forward(self, s: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """States (n, L, H) -> contexts (n, L, H), weights (n, L, P)."""

@@ -17,15 +17,20 @@ SIDE = 8
 
 
 class Captioner(nn.Module):
-    """h_i = W m_i + b + e_i, m the encoder's last map, e_i learned for each place; s_0 = tanh(U mean_i h_i). Xu et al. (2015)."""
+    """h_i = W m_i + e_i + g, g = U P^(-1/2) sum_j (1 + G_j) m_j, s_0 = 0, with m_i the encoder's last map at place i of P.
+
+    e_i and the gains G_j are learned for each place; g tells each word what is where before attention has learned to look there.
+    After Xu et al. (2015), whose memory is m_i alone.
+    """
 
     def __init__(self, encoder: nn.Module, mapped: Sequence[int], decoder: Decoder) -> None:
         super().__init__()
         channels, *places = mapped
         width = decoder.embed.embedding_dim
         self.encoder, self.decoder, self.places = encoder, decoder, tuple(places)
-        self.lateral, self.start = nn.Linear(channels, width), nn.Linear(width, width)
-        self.place = nn.Parameter(torch.randn(math.prod(places), width))
+        self.lateral, self.whole = nn.Linear(channels, width, bias=False), nn.Linear(channels, width)
+        self.place = nn.Parameter(torch.randn(math.prod(places), width) * 0.1)
+        self.gain = nn.Parameter(torch.randn(math.prod(places), channels))
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The encoder's maps."""
@@ -39,8 +44,9 @@ class Captioner(nn.Module):
     def remember(self, x: Tensor) -> Memory:
         """(n, C, *size) -> the memory of its places."""
         m = self.features(x)[-1].flatten(2).transpose(1, 2)  # (n, D, *places) -> (n, P, D)
-        h = self.lateral(m) + self.place
-        return self.decoder.attention.memory(h, None, torch.tanh(self.start(h.mean(1))))
+        g = self.whole((m * (1 + self.gain)).sum(1) * m.shape[1] ** -0.5)  # (n, H)
+        h = self.lateral(m) + self.place + self.decoder.dropout(g)[:, None]
+        return self.decoder.attention.memory(h, None, torch.zeros_like(g))
 
     def forward(self, x: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """Images (n, C, *size) and words (n, L), the begin first -> logits of the word after each (n, L, words), weights (n, L, P)."""
