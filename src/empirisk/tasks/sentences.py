@@ -163,7 +163,8 @@ def attended(kind: Words, experiment: Experiment, said_of: list[tuple[Row, str]]
             items.append(Tile((heat,), (word,), str(row["id"])))
             table.append((str(row["id"]), word, float(a.max())))
     text = (
-        "Where the decoder looked at each word that it wrote: yellow counts most, each map by its own largest weight."
+        "Where the decoder looked at each word that it wrote: yellow counts most, each map by its own largest weight. "
+        "It has a summary of the whole image at every word too, so a word may rest on what no map shows."
     )
     columns = ("id", "word", "largest weight")
     return [
