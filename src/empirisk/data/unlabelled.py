@@ -49,8 +49,8 @@ def number_of(kind: Any, row: Row) -> np.int64:
 
 
 @dataclass(frozen=True)
-class Unlabelled:
-    """Every row counts, with a class or without; y is the number of its class where there are names, else 0."""
+class Named:
+    """What such kinds share: every row counts, with a class or without; y is the number of its class where there are names, else 0."""
 
     names: tuple[str, ...] = ()
     column: str = "x"
@@ -61,6 +61,10 @@ class Unlabelled:
     def learn(cls, rows: Rows) -> Self:
         """The classes that training rows happen to have."""
         return cls(classes_of(rows))
+
+
+class Unlabelled(Named):
+    """A code for each row."""
 
     def write(self, row: Row, answer: np.ndarray, folder: Path) -> dict[str, Any]:
         """Cells: target (empty where unknown), prediction (empty), then the code z1 .. zD."""
@@ -74,19 +78,8 @@ class Unlabelled:
             return _known(cells), np.array([float(cells[c]) for c in names])
 
 
-@dataclass(frozen=True)
-class Score:
-    """A number for each row, such as its log-likelihood or how strange it is; y as that of `Unlabelled`."""
-
-    names: tuple[str, ...] = ()
-    column: str = "x"
-
-    encode = number_of
-
-    @classmethod
-    def learn(cls, rows: Rows) -> Self:
-        """The classes that training rows happen to have."""
-        return cls(classes_of(rows))
+class Score(Named):
+    """A number for each row, such as its log-likelihood or how strange it is."""
 
     def write(self, row: Row, answer: float, folder: Path) -> dict[str, Any]:
         """Cells: target (the class, empty where unknown), prediction and score."""
@@ -109,19 +102,8 @@ class Member(NamedTuple):
     "(D,), by which rows are near or far"
 
 
-@dataclass(frozen=True)
-class Clusters:
-    """The group of each row; y as that of `Unlabelled`."""
-
-    names: tuple[str, ...] = ()
-    column: str = "x"
-
-    encode = number_of
-
-    @classmethod
-    def learn(cls, rows: Rows) -> Self:
-        """The classes that training rows happen to have."""
-        return cls(classes_of(rows))
+class Clusters(Named):
+    """The group of each row."""
 
     def write(self, row: Row, answer: Member, folder: Path) -> dict[str, Any]:
         """Cells: target (the class, empty where unknown), prediction and cluster (-1: none), distance, then the code z1 .. zD."""

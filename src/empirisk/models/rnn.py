@@ -1,11 +1,13 @@
 """Recurrent networks, written out: h_t = f(W_h h_{t-1} + W_i x_t), as cells of one step and as a layer over a padded batch."""
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Gates(nn.Module):
+class Gates(nn.Module, ABC):
     """What the cells share: `gates` x width rows of W_i, W_h, b_i, b_h, named and drawn as in torch.nn, from U(-1/sqrt(H), 1/sqrt(H))."""
 
     def __init__(self, inputs: int, width: int, gates: int, states: int = 1) -> None:
@@ -33,9 +35,9 @@ class Gates(nn.Module):
         """h (n, width)."""
         return state[:, : self.width]
 
+    @abstractmethod
     def advance(self, state: Tensor, projected: Tensor) -> Tensor:
         """The next state; each cell has its own."""
-        raise NotImplementedError
 
     def step(self, state: Tensor, x: Tensor | None) -> Tensor:
         """The next state after x (n, inputs); None: the autonomous system h_t = f(W_h h_{t-1}), x = 0."""
