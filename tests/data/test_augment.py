@@ -334,3 +334,12 @@ def test_a_batch_of_small_images_is_quick():
 
 def test_the_flags_help_names_every_change() -> None:
     assert {"auto", "none", *ALL} <= set(re.findall(r"\w+", notes(Regularization)["augment"]))
+
+
+def test_limits_of_the_affine_map_hold_and_the_rest_stays():
+    change = augmentation("auto", 3)
+    still = change.limited(degrees=0.0, shear=0.0, scale=0.5, shift=0.0)
+    p = still.draw(seeded(), 200)
+    assert p.values["angle"].abs().max() == p.values["shear"].abs().max() == p.values["shift"].abs().max() == 0
+    assert 0.3 < p.values["log_scale"].exp().max() - 1 <= 0.5 + 1e-6
+    assert (still.tones, still.names, len(still.shapes)) == (change.tones, change.names, len(change.shapes))

@@ -6,7 +6,8 @@ positions, hence one resampling, and masks and boxes go through the same map.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -75,6 +76,11 @@ class Augmentation:
         moved = torch.einsum("nij,nkcj->nkci", forward[:, :-1, :-1], corners) + forward[:, None, None, :-1, -1]
         around = torch.cat([moved.amin(2), moved.amax(2)], -1)
         return ((around + 1) / 2 * sides.repeat(2)).clamp(min=torch.zeros_like(sides.repeat(2)), max=sides.repeat(2))
+
+    def limited(self, **affine: Any) -> Self:
+        """The same with other limits of its turns, sizes, shear and shifts, by the names of `Affine`."""
+        shapes = tuple(replace(s, **affine) if isinstance(s, Affine) else s for s in self.shapes)
+        return replace(self, shapes=shapes)
 
     def matrix(self, p: Parameters, size: Sequence[int]) -> Tensor:
         """All shapes as one map of positions (n, dims + 1, dims + 1); turns keep angles where the sides are unequal."""

@@ -6,8 +6,7 @@ from functools import partial
 from torch import nn
 
 from empirisk import models
-from empirisk.data.augment import Augmentation, augmentation
-from empirisk.data.changes import Affine
+from empirisk.data.augment import augmentation
 from empirisk.data.table import Data
 from empirisk.data.words import Words
 from empirisk.erm import Player
@@ -21,6 +20,8 @@ from empirisk.tasks import sentences as tasks
 
 CHANGES = "affine,intensity,gamma,noise"
 "What `--augment auto` stands for: a flip would make left and right untrue, a cut-out would hide what the words still name."
+SLIGHT = {"degrees": 5.0, "scale": 0.05, "shear": 0.02, "shift": 0.025}
+"Limits of its changes, so small that left and right, high and low, large and small stay true."
 
 
 @experiment
@@ -56,22 +57,12 @@ def captioning(
         maps, card.channels, card.size, len(kind.names), mean=card.mean, std=card.std, width=state, dropout=regularization.dropout
     )  # fmt: skip
     spec = CHANGES if regularization.augment == "auto" else regularization.augment
+    change = augmentation(spec, card.dims)
     rivals = partial(tasks.nearest, kind, card.read)
     return Experiment(
-        data.as_pairs(kind, change=slight(augmentation(spec, card.dims))),
+        data.as_pairs(kind, change=change and change.limited(**SLIGHT)),
         dropped(net, regularization),
         tasks.sentences(kind, known, beam=beam, first="finding_f1", rivals=rivals),
         [Player(regularised(tasks.loss, regularization))],
         dc.replace(recipe, lr=recipe.lr or 4e-3),
     )
-
-
-def slight(change: Augmentation | None) -> Augmentation | None:
-    """With turns, sizes and shifts so small that left and right, high and low, large and small stay true."""
-    if change is None:
-        return None
-    shapes = (
-        dc.replace(s, degrees=5.0, scale=0.05, shear=0.02, shift=0.025) if isinstance(s, Affine) else s
-        for s in change.shapes
-    )
-    return dc.replace(change, shapes=tuple(shapes))

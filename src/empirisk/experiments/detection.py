@@ -5,9 +5,8 @@ import dataclasses as dc
 import torch
 
 from empirisk import models
-from empirisk.data.augment import Augmentation, augmentation
+from empirisk.data.augment import augmentation
 from empirisk.data.boxes import Boxes
-from empirisk.data.changes import Affine
 from empirisk.data.table import Data
 from empirisk.erm import Player
 from empirisk.experiment import Experiment, experiment
@@ -22,6 +21,8 @@ WIDTH = {2: 32, 3: 16}
 "Of the encoder for `--model auto`, by the number of dimensions: about 3 million parameters."
 CHANGES = {False: "flip,affine,intensity,gamma,noise", True: "flip,upside,affine,intensity,gamma,noise"}
 "What `--augment auto` stands for, by whether the images are in colour: those of cells, tissue and skin have no up. A cut-out would hide things that y still has."
+UPRIGHT = {"degrees": 0.0, "shear": 0.0, "scale": 0.5, "shift": 0.15}
+"Limits of its changes: turns and shear would make the box around a round thing larger than the thing."
 
 
 @experiment
@@ -62,9 +63,9 @@ def detection(
     task = tasks.detection(kind)
     assert task.loss is not None
     asked = CHANGES[card.channels == 3] if regularization.augment == "auto" else regularization.augment
-    change = upright(augmentation(asked, card.dims))
+    change = augmentation(asked, card.dims)
     return Experiment(
-        data.as_pairs(kind, change=change, along=kind.move),
+        data.as_pairs(kind, change=change and change.limited(**UPRIGHT), along=kind.move),
         model,
         task,
         [Player(regularised(task.loss, regularization))],
@@ -78,14 +79,3 @@ def learned(data: Data) -> Boxes:
     """Classes and sizes of the boxes, once from the training rows and the form of the data."""
     table = None if "boxes" in data.facts else data.prepared().table
     return data.learn(Boxes, table.form, table.classes, data.columns.class_names()) if table else data.learn(Boxes)
-
-
-def upright(change: Augmentation | None) -> Augmentation | None:
-    """Without turns and shear, which would make the box around a round thing larger than the thing; with more of scale and shift."""
-    if change is None:
-        return None
-    shapes = (
-        dc.replace(s, degrees=0.0, shear=0.0, scale=0.5, shift=0.15) if isinstance(s, Affine) else s
-        for s in change.shapes
-    )
-    return dc.replace(change, shapes=tuple(shapes))
