@@ -9,7 +9,7 @@ class Job:
 
     experiment: str
     data: str
-    "a built-in name, or a path below EMPIRISK_DATA"
+    "a built-in name, or a path below EMPIRISK_DATA; of data that are made, the name of what was made, {} stands for the variant"
     metrics: tuple[str, ...]
     "what is shown; the first is the headline, and of variants the one that chooses"
     idea: str = ""
@@ -22,6 +22,8 @@ class Job:
     "name -> its own flags; the first is the one that the idea speaks of"
     part: str = "test"
     "test: opened once, after all seeds; or what leaves it closed: val, training (the risk after the last step), attack. folds: pooled"
+    made: tuple[str, str] | None = None
+    "how prepared.py makes the data, and of what below EMPIRISK_DATA"
     verb: str = ""
     "asked of every run: attack or capacity"
     limit: str = ""
@@ -70,6 +72,10 @@ JOBS = {
         flags="--target volume --folds 5", part="folds",
     ),
     "dsb2018": Job("segmentation", "dsb2018", ("dice", "ap"), "image to mask, nuclei told apart", seeds=(0,)),
+    "nuclei-by-stain": Job(
+        "segmentation", "{}", ("dice", "ap"), "the same, of a stain that training has never seen", seeds=(0,),
+        variants={"dark": "", "light": "", "colour": ""}, made=("by_stain", "dsb2018"),
+    ),
     "hippocampus": Job(
         "segmentation", "hippocampus", ("dice",), "volume to mask, two structures", minutes=15, seeds=(0,)
     ),
@@ -95,6 +101,14 @@ JOBS = {
         flags="--text question --label answer_type --patient image_name",
     ),
     "negation": Job("sequences", "phantom-text", ("accuracy", "auc"), "order of words: which finding is denied", minutes=1),
+    "vqa-captions": Job(
+        "captioning", "captions.csv", ("finding_f1", "bleu4"), "one to many: plane, modality and organ, templated", minutes=2,
+        made=("captions", "vqa-rad"),
+    ),
+    "vqa-paraphrases": Job(
+        "translation", "paraphrases.csv", ("bleu4", "rouge_l"), "many to many: a question in other words", minutes=2,
+        made=("paraphrases", "vqa-rad"),
+    ),
     "autoencoder": Job("autoencoder", CHEST, ("psnr", "mse", "probe_auc"), "without labels: an image as 32 numbers", minutes=3),
     "simclr": Job(
         "autoencoder", CHEST, ("knn_auc", "probe_auc", "matched"), "without labels: an embedding by contrast", minutes=3,
@@ -107,8 +121,16 @@ JOBS = {
         "autoencoder", CHEST, ("psnr", "mse"), "error against the size of a code, on validation", minutes=1, seeds=(0,),
         variants={f"{k}": f"--codes {k}" for k in (32, *(k for k in SIZES if k != 32))}, part="val",
     ),
+    "stains": Job(
+        "clustering", "stains.csv", ("ari", "nmi"), "without labels: three stains of nuclei found as clusters", minutes=None,
+        flags="--size 64", made=("stains", "dsb2018"),
+    ),
+    "density": Job(
+        "density", CHEST, ("log_likelihood",), "without labels: how likely an image is", minutes=None, seeds=(0,),
+        variants={"mixture": "", "kernel": "--model kernel", "flow": "--model flow"},
+    ),
     "generation": Job(
         "generation", CHEST, ("frechet", "recall", "two_sample"), "noise to image, judged by one protocol", minutes=9,
-        variants={"vae": "--model vae", "gan": "--model gan"},
+        variants={name: f"--model {name}" for name in ("ddpm", "gan", "vae")},
     ),
 }  # fmt: skip

@@ -25,6 +25,7 @@ from empirisk.data import embedded, phantom
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # where it is loaded from elsewhere
 from jobs import JOBS, Job
+from prepared import MADE
 from tables import Result, best, cell, seeds, summary, variants, wide
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,16 +47,23 @@ def command(job: Job, seed: int | str, minutes: float | None, variant: str) -> s
     'empirisk train classification pneumoniamnist.npz --model lenet --minutes 2 --seed 0'
     """
     flags = [job.flags, job.variants[variant], f"--minutes {minutes:g}" if minutes else "", f"--seed {seed}"]
-    return " ".join(["empirisk train", job.experiment, Path(job.data).name, *filter(None, flags)])
+    return " ".join(["empirisk train", job.experiment, Path(job.data).name.format(variant), *filter(None, flags)])
 
 
 def path_of(job: Job) -> Path | None:
     """The file or folder of a job's data; None for a built-in set."""
-    if embedded.knows(job.data):
+    below = job.made[1] if job.made else job.data
+    if embedded.knows(below):
         return None
     if "EMPIRISK_DATA" not in os.environ:
         sys.exit("results: EMPIRISK_DATA must name the folder that holds medmnist/")
-    return Path(os.environ["EMPIRISK_DATA"]) / job.data
+    return Path(os.environ["EMPIRISK_DATA"]) / below
+
+
+def made(job: Job, file: Path | None, out: Path) -> dict[str, Path | str]:
+    """The data of each variant."""
+    found = MADE[job.made[0]](file, out) if job.made and file else file or job.data
+    return dict(found) if isinstance(found, dict) else dict.fromkeys(job.variants, found)
 
 
 def commit() -> str:
@@ -97,6 +105,7 @@ def opened(run: Path) -> bool:
 def one(name: str, job: Job, minutes: float | None, into: Path) -> None:
     """Train every seed that is not finished, then open the test set of each once, then write results/NAME.json."""
     file, runs = path_of(job), into / "runs" / "results"
+    homes = made(job, file, runs / f"{name}-data")
     every = [(variant, seed) for variant in job.variants for seed in job.seeds]
     folders = {(v, s): runs / "-".join(filter(None, [name, v.replace(" ", "-"), str(s)])) for v, s in every}
     runs.mkdir(parents=True, exist_ok=True)
@@ -105,7 +114,7 @@ def one(name: str, job: Job, minutes: float | None, into: Path) -> None:
         if not note.exists():
             note.write_text(commit())
         words = shlex.split(command(job, seed, minutes, variant))[1:]
-        empirisk(*words[:2], str(file or job.data), *words[3:], "--out", str(folder))
+        empirisk(*words[:2], str(homes[variant]), *words[3:], "--out", str(folder))
     for folder in folders.values():
         if job.part == "test" and not opened(folder):
             empirisk("test", str(folder))
@@ -123,7 +132,8 @@ def gathered(
         said = {"variant": variant, "seed": seed, "command": command(job, seed, minutes, variant)}
         runs.append(said | recorded(folder, job))
     run = json.loads((next(iter(folders.values())) / "run.json").read_text())
-    data = {"name": Path(job.data).name, "rows_sha256": run["data"]["sha256"], "n": run["data"]["n"]}
+    data = {"name": job.made[1] if job.made else Path(job.data).name, "made": job.made[0] if job.made else ""}
+    data |= {"rows_sha256": run["data"]["sha256"], "n": run["data"]["n"]}
     if file and file.is_file():
         data["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     result: Result = {

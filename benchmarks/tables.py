@@ -82,11 +82,19 @@ def scored(result: Result, run: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def baselines(result: Result, metric: str) -> dict[str, Estimates]:
-    """By name, the estimate beside each seed's, of those that have such a score."""
-    runs = [run["folds"] if result.get("part") == "folds" else run for run in result["runs"]]
+def baselines(result: Result, metric: str, variant: str | None = None) -> dict[str, Estimates]:
+    """By name, the estimate beside each seed's, of those that have such a score; of all runs or those of a variant."""
+    mine = [run for run in result["runs"] if variant is None or run.get("variant", "") == variant]
+    runs = [run["folds"] if result.get("part") == "folds" else run for run in mine]
     having = [name for name, scores in runs[0]["baseline"].items() if metric in scores]
     return {name: [run["baseline"][name][metric] for run in runs] for name in having}
+
+
+def beaten(result: Result, metric: str, variant: str) -> str:
+    """The best baseline beside a variant."""
+    found = baselines(result, metric, variant)
+    name = best(found, metric)
+    return f"{name} {cell(found[name])}"
 
 
 def best(found: dict[str, Estimates], metric: str) -> str:
@@ -131,7 +139,9 @@ def head(*words: str) -> list[str]:
 def how(result: Result) -> str:
     """How a result was made."""
     seconds = "" if several(result) else ", " + " ".join(f"{run['seconds']:.0f}" for run in result["runs"]) + " s"
-    return f"- {result['name']}: `{result['command']}`, seeds {' '.join(map(str, result['seeds']))}{seconds}; {result['machine']}"
+    made = result["data"].get("made")
+    first = f"`python benchmarks/prepared.py {made} {result['data']['name']} OUT`, then in OUT " if made else ""
+    return f"- {result['name']}: {first}`{result['command']}`, seeds {' '.join(map(str, result['seeds']))}{seconds}; {result['machine']}"
 
 
 def table(results: list[Result]) -> str:
@@ -148,9 +158,10 @@ def compared(result: Result) -> str:
     """The table of a result with variants."""
     metrics, differs = shown(result), "best" in result
     verdicts = any("verdict" in run for run in result["runs"])
+    rivals = [f"best baseline, {m}" for m in metrics if result["part"] == "test" and baselines(result, m)]
     less = [f"{metric} less that of {result['best']}" for metric in metrics] if differs else []
     lines = [f"**{result['name']}**, {SCORED[result['part']]}:", ""]
-    lines += head("", "parameters", *metrics, *less, *(["verdict"] if verdicts else []), "seconds")
+    lines += head("", "parameters", *metrics, *rivals, *less, *(["verdict"] if verdicts else []), "seconds")
     for name in variants(result):
         runs = [run for run in result["runs"] if run["variant"] == name]
         flags = JOBS[result["name"]].variants[name]
@@ -159,6 +170,7 @@ def compared(result: Result) -> str:
             f"{runs[0]['recipe']['parameters']:,}",
             *(cell(seeds(result, m, name)) for m in metrics),
         ]
+        words += [beaten(result, m, name) for m in metrics if result["part"] == "test" and baselines(result, m)]
         words += [against(result, name, metric) for metric in metrics] if differs else []
         words += [runs[0]["verdict"]] if verdicts else []
         lines.append(line([*words, " ".join(f"{run['seconds']:.0f}" for run in runs)]))
@@ -219,9 +231,7 @@ def beside(result: Result, mine: str) -> str:
     """The best baseline; of variants the others, of many the ties and the worst."""
     metric = shown(result)[0]
     if not mine:
-        found = baselines(result, metric)
-        name = best(found, metric)
-        return f"{name} {cell(found[name])}"
+        return beaten(result, metric, "")
     others = [name for name in variants(result) if name != mine]
     if len(others) < FEW:
         verdicts = {run["variant"]: f", {run['verdict']}" for run in result["runs"] if "verdict" in run}

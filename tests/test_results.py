@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import jobs
@@ -146,3 +147,46 @@ def test_what_is_kept_of_a_run_by_where_its_numbers_stand(tmp_path):
     points = [{"attack": "pgd", "epsilon": 2 / 255, "scores": {"accuracy": 0.8, "auc": 0.9}, "interval": [0.7, 0.85]}]
     found = results.attacked({"n": 524, "metric": "accuracy", "points": points})
     assert found == {"accuracy, pgd 2/255": {"value": 0.8, "low": 0.7, "high": 0.85, "n": 524, "unit": "image"}}
+
+
+def test_data_that_are_made_first(tmp_path):
+    source, colours = tmp_path / "s", {"a": (200, 90, 160), "b": (230, 230, 230), "c": (5, 5, 5)}
+    for name, colour in colours.items():
+        for kind in ("images", "labels"):
+            (source / kind).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), colour).save(source / kind / f"{name}.png")
+    job = jobs.JOBS["nuclei-by-stain"]
+    homes = results.made(job, source, tmp_path / "out")
+    assert set(homes) == set(job.variants)
+    for variant, held in (("colour", "a"), ("light", "b"), ("dark", "c")):
+        parts = {f.stem: f.parts[-3] for f in Path(homes[variant]).rglob("images/*.png")}
+        assert parts == {name: "test" if name == held else "train" for name in colours}
+        assert results.command(job, 0, 10, variant) == f"empirisk train segmentation {variant} --minutes 10 --seed 0"
+    table = results.made(jobs.JOBS["stains"], source, tmp_path / "table")[""]
+    with Path(table).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [r["label"] for r in rows] == ["colour", "light", "dark"]
+    assert (Path(table).parent / rows[0]["image"]).resolve() == source / "images" / "a.png"
+
+
+def test_variants_on_their_own_data_stand_beside_their_own_baselines():
+    job = jobs.JOBS["nuclei-by-stain"]
+    runs = [
+        run(
+            job,
+            v,
+            test={"dice": estimate(d), "ap": estimate(d)},
+            baseline={"otsu": {"dice": estimate(d - 0.2), "ap": estimate(0.1)}},
+        )
+        for v, d in (("dark", 0.9), ("light", 0.8), ("colour", 0.7))
+    ]
+    one = made_up("nuclei-by-stain", runs, data={"name": "dsb2018", "made": "by_stain"})
+    found = tables.compared(one)
+    assert "|  | parameters | dice | ap | best baseline, dice | best baseline, ap | seconds |" in found
+    assert (
+        "| colour | 1,234 | .700 [.650, .750] | .700 [.650, .750] | otsu .500 [.450, .550] | otsu .100 [.050, .150] | 90 |"
+        in found
+    )
+    assert (
+        "`python benchmarks/prepared.py by_stain dsb2018 OUT`, then in OUT `empirisk train segmentation dark" in found
+    )
