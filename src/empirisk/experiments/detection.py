@@ -21,7 +21,7 @@ WIDTH = {2: 32, 3: 16}
 "Of the encoder for `--model auto`, by the number of dimensions: about 3 million parameters."
 CHANGES = {False: "flip,affine,intensity,gamma,noise", True: "flip,upside,affine,intensity,gamma,noise"}
 "What `--augment auto` stands for, by whether the images are in colour: those of cells, tissue and skin have no up. A cut-out would hide things that y still has."
-UPRIGHT = {"degrees": 0.0, "shear": 0.0, "scale": 0.5, "shift": 0.15}
+UPRIGHT = {"chance": 1.0, "degrees": 0.0, "shear": 0.0, "scale": 0.5, "shift": 0.15}
 "Limits of its changes: turns and shear would make the box around a round thing larger than the thing."
 
 

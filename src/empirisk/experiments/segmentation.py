@@ -72,8 +72,9 @@ def segmentation(
     assert task.loss is not None
     mean, std = ([0.0] * card.channels, [1.0] * card.channels) if plan.alone else (card.mean, card.std)
     spec = CHANGES if regularization.augment == "auto" else regularization.augment
+    change = augmentation(spec, card.dims)
     return Experiment(
-        data.as_pairs(kind, change=augmentation(spec, card.dims), along=moved, source=Windows(plan)),
+        data.as_pairs(kind, change=change and change.limited(chance=1.0), along=moved, source=Windows(plan)),
         Standardised(dropped(net, regularization), mean, std),
         task,
         [Player(regularised(task.loss, regularization))],
