@@ -139,7 +139,7 @@ def head(*words: str) -> list[str]:
 def how(result: Result) -> str:
     """How a result was made."""
     seconds = "" if several(result) else ", " + " ".join(f"{run['seconds']:.0f}" for run in result["runs"]) + " s"
-    made = result["data"].get("made")
+    made = result.get("data", {}).get("made")
     first = f"`python benchmarks/prepared.py {made} {result['data']['name']} OUT`, then in OUT " if made else ""
     return f"- {result['name']}: {first}`{result['command']}`, seeds {' '.join(map(str, result['seeds']))}{seconds}; {result['machine']}"
 
