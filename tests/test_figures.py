@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import math
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -75,9 +76,21 @@ def test_every_svg_has_text_for_those_who_do_not_see_it():
         figures.chart([Curve("", [0, 1], [0, 1])], label=label, x="x", y="y"),
         figures.histogram([1, 2, 3], label=label, x="x"),
         figures.intervals([("a", 0.5, 0.4, 0.6), ("b", None, None, None)], label=label, x="x"),
+        figures.alignment(["a"], ["b", "c"], np.array([[0.2, 0.8]]), label=label, x="x", y="y"),
     ):
         assert parsed(svg).get("role") == "img"
         assert parsed(svg).get("aria-label") == label
+
+
+def test_the_areas_of_an_alignment_are_its_weights():
+    svg = figures.alignment(["a"], ["b", "c"], np.array([[0.2, 0.8]]), label="l", x="x", y="y")
+    squares = [
+        np.array(re.findall(r"[-\d.]+", d), float).reshape(4, 2)
+        for d in re.findall(r'class="ribbon s0" d="([^"]*)"', svg)
+    ]
+    wide, tall = np.array([np.ptp(s, axis=0) for s in squares]).T
+    np.testing.assert_allclose(wide, tall, atol=0.2)
+    assert wide[1] ** 2 / wide[0] ** 2 == pytest.approx(4, rel=0.05)
 
 
 def test_a_forest_plot_says_undefined_where_there_is_no_value():
@@ -99,6 +112,7 @@ def test_names_from_outside_are_escaped_wherever_they_are_drawn():
         ),
         figures.histogram([1, 2], label=HOSTILE, x=HOSTILE),
         figures.intervals([(HOSTILE, 0.5, 0.4, 0.6)], label=HOSTILE, x=HOSTILE),
+        figures.alignment(names, names, np.full((2, 2), 0.5), label=HOSTILE, x=HOSTILE, y=HOSTILE),
         figures.matrix(names, [[1, 2], [3, 4]], label=HOSTILE, rows="truth", columns="answer"),
         figures.operating([[0.5, 0.9, 0.8, 1, 0.7, 0.6, 0.8]], 0, 0.3, HOSTILE),
         figures.tiles([Tile((("data:,", HOSTILE),), (HOSTILE, HOSTILE), HOSTILE)]),

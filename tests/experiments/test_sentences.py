@@ -106,6 +106,21 @@ def test_the_report_shows_written_and_true_words_and_where_each_looked(captioned
     assert figures[1].svg.count("<img") == len(figures[1].rows)
 
 
+def test_the_report_lays_written_words_over_those_that_were_read(translated):
+    e = translated.experiment()
+    rows = e.data.rows("val")
+    said = answer(e, rows)
+    attention = e.task.show(e, rows, said)[-1]
+    assert (attention.key, attention.svg.count("<svg")) == ("attention", tasks.MAPS)
+    row, answered = next((r, s) for r, s in zip(rows, said, strict=True) if r["id"] == attention.rows[-1][0])
+    _, weights = tasks.looked(e.data.kind, e, row, answered)
+    np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
+    assert [r[1] for r in attention.rows[-len(weights) :]] == [*tokens(answered), "<end>"]
+    assert [r[3] for r in attention.rows[-len(weights) :]] == weights.max(1).tolist()
+    long = rows[0] | {"text": "mass " * tasks.LONGEST}
+    assert [f.key for f in e.task.show(e, [long], ["mass"])] == ["sentences"]
+
+
 def test_another_encoder_gives_the_map():
     e = er.captioning(IMAGES, encoder="resnet18", width=4, **SMALL)
     assert type(e.model.encoder.net).__name__ == "ResNet"

@@ -5,11 +5,11 @@ there is no style attribute and no script, so that the page's content security p
 Everything that comes from outside (names of classes and files) passes through `escaped`.
 """
 
-from empirisk.figures.charts import Curve, chart, histogram, intervals, ribbons
+from empirisk.figures.charts import Curve, alignment, chart, histogram, intervals, ribbons
 from empirisk.figures.figure import Figure, Tile, album, escaped, interval, matrix, number, operating, tiles
 from empirisk.figures.images import picture
 
 __all__ = [
-    "Curve", "Figure", "Tile", "album", "chart", "escaped", "histogram", "interval", "intervals", "matrix", "number",
+    "Curve", "Figure", "Tile", "album", "alignment", "chart", "escaped", "histogram", "interval", "intervals", "matrix", "number",
     "operating", "picture", "ribbons", "tiles",
 ]  # fmt: skip

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from empirisk.data.table import Row, Rows
-from empirisk.data.words import BEGIN, Words, tokens
+from empirisk.data.words import BEGIN, END, SPECIAL, Words, tokens
 from empirisk.errors import Wrong
 from empirisk.estimate import Statistic
 from empirisk.experiment import Experiment, Task
-from empirisk.figures import Figure, Tile, picture, tiles
+from empirisk.figures import Figure, Tile, alignment, picture, tiles
 from empirisk.losses import Batch
 from empirisk.metrics import words as metrics
 from empirisk.models.decoder import chosen
@@ -27,6 +27,8 @@ SHOWN = 12
 """Rows that the report shows, from the worst to the best."""
 MAPS = 3
 """Of these with a picture a word."""
+LONGEST = 30
+"""Words and end of a text at most whose attention is drawn."""
 LINE = 44
 """Letters of a line of the report."""
 
@@ -146,20 +148,29 @@ def show(kind: Words, experiment: Experiment, rows: Rows, answers: list[str]) ->
         "sentences", "Written and true", tiles(items, kind="pairs"), text, "pictures", columns, tuple(table), wide=True
     )
     said_of = [(rows[i], answers[i]) for i in some if said[i]]
-    return [written, *(attended(kind, experiment, said_of[-MAPS:]) if hasattr(experiment.model, "places") else [])]
+    return [written, *(attended if seen else aligned)(kind, experiment, said_of)]
 
 
 @torch.no_grad()
+def looked(kind: Words, experiment: Experiment, row: Row, said: str) -> tuple[Any, np.ndarray]:
+    """x of a row, and how much each place of it counts for each word that was said and for the end (L, P)."""
+    x, device = experiment.data.x([row]), next(experiment.model.parameters()).device
+    index = torch.from_numpy(kind.encode(row | {kind.column: said}))[None].to(device)
+    moved = tuple(v.to(device) for v in x) if isinstance(x, tuple) else x.to(device)
+    return x, experiment.model(moved, shifted(index))[1][0].float().cpu().numpy()
+
+
 def attended(kind: Words, experiment: Experiment, said_of: list[tuple[Row, str]]) -> list[Figure]:
     """For each word that was said of some images the image with where the decoder looked."""
     model: Any = experiment.model
-    device, items, table = next(model.parameters()).device, [], []
-    for row, said in said_of:
-        image = experiment.data.x([row])
-        index = torch.from_numpy(kind.encode(row | {kind.column: said}))[None].to(device)
-        weights = model(image.to(device), shifted(index))[1][0].float().cpu().unflatten(1, model.places).numpy()
+    items, table = [], []
+    for row, said in said_of[-MAPS:]:
+        image, weights = looked(kind, experiment, row, said)
         for word, a in zip(tokens(said), weights, strict=False):  # the end of the sentence has no word
-            heat = picture(image[0].numpy(), a / a.max(), side=96), f"Where the model looked at {word}"
+            heat = (
+                picture(image[0].numpy(), (a / a.max()).reshape(model.places), side=96),
+                f"Where the model looked at {word}",
+            )
             items.append(Tile((heat,), (word,), str(row["id"])))
             table.append((str(row["id"]), word, float(a.max())))
     text = (
@@ -170,3 +181,24 @@ def attended(kind: Words, experiment: Experiment, said_of: list[tuple[Row, str]]
     return [
         Figure("attention", "Attention, word by word", tiles(items), text, "pictures", columns, tuple(table), wide=True)
     ]
+
+
+def aligned(kind: Words, experiment: Experiment, said_of: list[tuple[Row, str]]) -> list[Figure]:
+    """For each word that was written of some texts how much each word that was read counted."""
+    drawn, table = "", []
+    for row, said in [pair for pair in said_of if max(len(tokens(pair[0]["text"])), len(tokens(pair[1]))) < LONGEST][
+        -MAPS:
+    ]:
+        name, (words, read) = str(row["id"]), ([*tokens(text), SPECIAL[END]] for text in (said, row["text"]))
+        _, weights = looked(kind, experiment, row, said)
+        drawn += alignment(
+            words, read, weights, label=f"Attention to the words of {name}", x=f"read, {name}", y="written"
+        )
+        table += [(name, word, read[a.argmax()], float(a.max())) for word, a in zip(words, weights, strict=True)]
+    text = (
+        "What the decoder looked at when it wrote each word: the areas of a row's squares are its weights, together 1. "
+        "Of each word that was read it knows the words before and after, too."
+    )
+    columns = ("id", "written", "looked at most", "weight")
+    figure = Figure("attention", "Attention, word by word", drawn, text, "pictures", columns, tuple(table), wide=True)
+    return [figure] if drawn else []
