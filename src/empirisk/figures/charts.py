@@ -130,18 +130,19 @@ def ribbons(
 def alignment(said: Sequence[str], given: Sequence[str], weights: np.ndarray, *, label: str, x: str, y: str) -> str:
     """Words said, a row each, over words given, a column each: squares whose areas are the weights (rows, columns), from 0 to 1."""
     left, top = 92, 84
-    side = min(22.0, (WIDTH - 44 - left) / len(given))  # the last column's word leans to the right
-    right, height = WIDTH - left - side * len(given), round(top + side * len(said)) + BOTTOM
-    d = _Drawing((0, len(given)), (0, len(said)), height, left, right, top)
+    side = min(22.0, (WIDTH - 30 - left) / len(given))  # the last column's word leans to the right
+    tall = max(side, 15.0)
+    right, height = WIDTH - left - side * len(given), round(top + tall * len(said)) + BOTTOM
+    d = _Drawing((0, side * len(given)), (0, tall * len(said)), height, left, right, top)
     for j, word in enumerate(given):
-        at = f'transform="translate({left + side * (j + 0.6):.1f} {top - 6}) rotate(-55)"'
-        d.parts.append(f'<text class="axis" {at}>{escaped(word, 16)}</text>')
+        at = f'transform="translate({left + side * (j + 0.5) + 4:.1f} {top - 6}) rotate(-70)"'
+        d.parts.append(f'<text class="axis" {at}>{escaped(word, 13)}</text>')
     for i, word in enumerate(said):
-        v = len(said) - i - 0.5
+        v = tall * (len(said) - i - 0.5)
         d.path("grid", d.x, (v, v))
-        d.text("end", left - 8, d.at(0, v)[1] + 4, word, 16)
-        for j, half in enumerate(0.47 * np.sqrt(weights[i])):
-            u = j + 0.5
+        d.text("end", left - 8, d.at(0, v)[1] + 4, word, 13)
+        for j, half in enumerate(0.47 * side * np.sqrt(weights[i])):
+            u = side * (j + 0.5)
             d.path("ribbon s0", (u - half, u - half, u + half, u + half), (v - half, v + half, v + half, v - half))
     d.text("axis", 2, 12, y)
     d.text("axis middle", (d.left + d.right) / 2, d.bottom + 20, x)
