@@ -151,11 +151,13 @@ def refuse_steps(what: str, *groups: Recipe | Regularization, **given: bool) -> 
 
 
 def refuse_flags(model: str, has: Mapping[str, Collection[str]], **given: Any) -> None:
-    """Refuse a model that `has` does not name, and `given` flags (not None) that it does not have: `Wrong` (exit 2)."""
+    """Refuse a model that `has` does not name, `given` flags (not None) that it does not have, whole numbers below 1: `Wrong` (exit 2)."""
     if model not in has:
         raise Wrong(f"--model {model} is unknown", remedy=near(model, has) or f"give {', '.join(has)}")
     for flag in (k for k, value in given.items() if value is not None and k not in has[model]):
         raise Wrong(f"--{dashed(flag)}: model {model} has no {flag}", remedy="leave it out")
+    for flag in (k for k, value in given.items() if isinstance(value, int) and value < 1):
+        raise Wrong(f"--{dashed(flag)} is {given[flag]}", remedy="it must be 1 or above")
 
 
 def dashed(name: str) -> str:

@@ -1,7 +1,9 @@
 """Images of their own sizes in training: held compact on the plan's grid, random patches a batch, moved with their masks."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,13 +15,17 @@ from empirisk.data.card import Card, moments
 from empirisk.data.changes import Parameters
 from empirisk.data.masks import differ
 from empirisk.data.plan import Plan
-from empirisk.data.rows import Row, Rows
+from empirisk.data.readers import Stored
+from empirisk.data.rows import Row, Rows, Table, naming
+from empirisk.errors import Wrong
 from empirisk.losses import Batch
 
 FOREGROUND = 1 / 3
 "Share of the patches that are laid on a structure."
 PLACES = 1000
 "Pixels of each structure of an image that a patch may be laid on; a seeded sample of more."
+ROWS = 8
+"Patches of an image where they are rows of their own."
 
 
 class Case(NamedTuple):
@@ -87,7 +93,7 @@ class Cases:
             a, b = which.tolist()
             some = case.places[int(a * len(case.places))]
             return np.asarray(np.clip(some[int(b * len(some))] - patch // 2, low, high))
-        return np.asarray(low + np.floor(at.double().numpy() * (high - low + 1)).astype(int))
+        return anywhere(size, patch, at)
 
 
 def draw(generator: torch.Generator, n: int, dims: int) -> Parameters:
@@ -99,15 +105,51 @@ def draw(generator: torch.Generator, n: int, dims: int) -> Parameters:
     })  # fmt: skip
 
 
+def anywhere(size: Sequence[int] | np.ndarray, patch: Sequence[int] | np.ndarray, at: Tensor) -> np.ndarray:
+    """The first pixels (.., dims) of patches that lie at the shares `at` of the way through an image; below 0 where it is smaller."""
+    room = np.asarray(size) - np.asarray(patch)
+    low, high = np.minimum(0, room), np.maximum(0, room)
+    return np.asarray(low + np.floor(at.double().numpy() * (high - low + 1)).astype(int))
+
+
 def cut(case: Case, start: np.ndarray, patch: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """The patch of x, going on with its outermost values beyond its border, and of y, where nothing is counted there."""
-    size = case.x.shape[1:]
-    inside = tuple(slice(max(0, s), min(n, s + p)) for s, p, n in zip(start.tolist(), patch, size, strict=True))
-    x, y = case.x[:, *inside], case.y[:, *inside]
-    pad = [(max(0, -s), max(0, s + p - n)) for s, p, n in zip(start.tolist(), patch, size, strict=True)]
-    if any(map(any, pad)):
-        x, y = np.pad(x, [(0, 0), *pad], mode="edge"), np.pad(y, [(0, 0), *pad])
+    x, y = part(case.x, start, patch, "edge"), part(case.y, start, patch, "constant")
     return x, np.ascontiguousarray(y)
+
+
+def part(
+    x: np.ndarray, start: Sequence[int] | np.ndarray, patch: Sequence[int], beyond: Literal["edge", "constant"]
+) -> np.ndarray:
+    """The patch (C, *patch) of x (C, *size) from its first pixel on; beyond the border its outermost values, or 0."""
+    where = list(zip(start, patch, x.shape[1:], strict=True))
+    inside = [slice(max(0, s), min(n, s + p)) for s, p, n in where]
+    pad = [(max(0, -s), max(0, s + p - n)) for s, p, n in where]
+    return np.pad(x[:, *inside], [(0, 0), *pad], mode=beyond) if any(map(any, pad)) else x[:, *inside]
+
+
+def patched(table: Table, side: int) -> Table:
+    """The table with patches of its images, as they are, in their place: at most 8 of each, always the same ones, by a hash of its id.
+
+    Those of an image share its patient, or where none is known the image, so that no two parts have some of them. Masks and boxes
+    are left out. Raises Wrong (exit 2) for a side below 1.
+    """
+    if side < 1:
+        raise Wrong(f"--patch is {side}", remedy="it must be 1 or above")
+    rows: Rows = []
+    for row in table.rows:
+        with naming(row):
+            x = row["x"].read()
+        digest = hashlib.sha256(str(row["id"]).encode("utf-8", "surrogateescape")).digest()
+        at = draw(torch.Generator().manual_seed(int.from_bytes(digest[:7])), ROWS, x.ndim - 1).values["at"]
+        patch = (side,) * (x.ndim - 1)
+        starts = {tuple(s) for s in anywhere(x.shape[1:], patch, at).tolist()}
+        cuts = np.stack([part(x, s, patch, "edge") for s in sorted(starts)])
+        own = {k: v for k, v in row.items() if k not in {"mask", "boxes", "extent"}}
+        own["patient"] = row.get("patient") or row["id"]
+        rows += [own | {"id": f"{row['id']} patch {i + 1}", "x": Stored(cuts, i)} for i in range(len(cuts))]
+    said = ("patches", f"{len(rows):,} of {side} pixels a side", "--patch")
+    return replace(table, rows=rows, understood=[*table.understood, said])
 
 
 def nearest(y: np.ndarray, size: Sequence[int]) -> np.ndarray:

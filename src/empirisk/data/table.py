@@ -14,7 +14,7 @@ from empirisk.data import forms, splits
 from empirisk.data.augment import Augmentation
 from empirisk.data.batches import Along, Pixels
 from empirisk.data.card import Card
-from empirisk.data.patches import Cases
+from empirisk.data.patches import Cases, patched
 from empirisk.data.plan import Plan
 from empirisk.data.readers import Text
 from empirisk.data.rows import Columns, Row, Rows, Table, naming
@@ -109,6 +109,8 @@ class Data:
     "class of the training rows, by name or number; those of others are left out of training"
     apart: int = field(default=0, metadata=NO_FLAG)
     "a tenth of the training rows, at least so many, teaches nothing: answers are compared with it; 0: none"
+    patch: int | None = field(default=None, metadata=NO_FLAG)
+    "side of the patches in pixels that are the rows in place of the images; None: the images are"
     facts: dict[str, Any] = field(default_factory=dict, metadata=NO_FLAG)
     "learned from the training rows: saved, read back"
     assigned: dict[str, dict[str, str]] = field(default_factory=dict, metadata=NO_FLAG)
@@ -127,10 +129,15 @@ class Data:
         named = {f.name: getattr(self, f.name) for f in fields(Columns) if hasattr(self, f.name)}
         return Columns(**named, inputs=inputs)
 
+    def table(self, data: Any, *, bare: bool = False) -> Table:
+        """The table of a set, read in the terms of this one; with `bare` its rows need no truth."""
+        table = forms.table(data, self.columns, skip_bad=self.skip_bad, bare=bare)
+        return table if self.patch is None else patched(table, self.patch)
+
     def prepared(self) -> Loaded:
         """Read the table once, split it or take the saved split, and audit it."""
         if self.loaded.table is None:
-            table = forms.table(self.data, self.columns, skip_bad=self.skip_bad)
+            table = self.table(self.data)
             if self.assigned:
                 self.loaded.hashes = audits.hashes(table.rows)
                 self.loaded.rows, self.loaded.added = splits.as_saved(table.rows, self.assigned, self.loaded.hashes)
@@ -139,6 +146,7 @@ class Data:
                 prints = audits.prints(table.rows)
                 self.loaded.hashes = prints.hashes
                 audit = audits.audit(rows, prints, waive=self.waive)
+                audit = replace(audit, patients_known=table.patients_known)  # a patch knows at least its image
                 out, self.facts["audit"] = audit.left_out, audit.record()
                 rows = [r | {"why": out[r["id"]], "part": ""} if r["id"] in out else r for r in rows]
                 rows = rows if self.only is None else splits.of_one_class(rows, self.only, table.classes)
@@ -174,8 +182,7 @@ class Data:
 
     def other(self, data: Any) -> Rows:
         """All rows of another set, read in the terms of this one."""
-        rows = forms.table(data, self.columns, skip_bad=self.skip_bad, bare=True).rows
-        return [r | {"part": "new"} for r in self.read_as_text(rows)]
+        return [r | {"part": "new"} for r in self.read_as_text(self.table(data, bare=True).rows)]
 
     def read_as_text(self, rows: Rows) -> Rows:
         """The rows with their column `reads` as x, where there is one; `Wrong` (exit 2) for a row without it."""

@@ -9,7 +9,6 @@ from cyclopts import Parameter
 from torch import Tensor
 
 from empirisk import runtime
-from empirisk.data import forms
 from empirisk.data.readers import Labels
 from empirisk.data.written import stem_of
 from empirisk.errors import Wrong
@@ -36,7 +35,7 @@ def chosen(e: Experiment, path: str, limit: int) -> Rows:
     own = str(e.data.data)
     if path == own or (Path(path).exists() and Path(own).exists() and Path(path).samefile(own)):
         return e.data.rows("val")[:limit]
-    rows = forms.table(path, e.data.columns, skip_bad=e.data.skip_bad, bare=True).rows
+    rows = e.data.table(path, bare=True).rows
     rows = [r for r in rows if r.get("part") == "val"] or [r for r in rows if r.get("part") in {"", "new", None}]
     if not rows:
         raise Wrong(f"{path} has neither validation images nor images of no part", remedy="give pictures or a folder")
