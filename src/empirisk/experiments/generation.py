@@ -51,7 +51,7 @@ def generation(
     flags = {"codes": codes, "width": width, "adversary": adversary, "noise": noise, "predict": predict, "guidance": guidance}  # fmt: skip
     refuse_flags(model, {name: signature(build).parameters for name, build in FAMILIES.items()}, **flags)
     data = dc.replace(data, truthless=True, apart=APART, patch=patch, size=data.size or patch)
-    card = data.card()
+    card = data.card(measured=True)
     if not card.dims:
         raise Wrong("generation is for images, these rows are vectors", remedy="empirisk train density DATA")
     images, rows, protocol = data.learn(Images, card), data.learn(Count).rows, data.learn(Protocol, data)

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from empirisk import erm
 from empirisk.data.card import Card
 from empirisk.data.rows import Rows
+from empirisk.data.splits import group
 from empirisk.data.table import Data
+from empirisk.errors import Wrong
 from empirisk.losses import Batch
 from empirisk.models.layers import Layers, Standardised, mean_pool
 from empirisk.models.unet import Encoder
@@ -38,8 +40,19 @@ class Protocol:
 
     @classmethod
     def learn(cls, rows: Rows, data: Data) -> Self:
-        """Of training rows."""
-        return cls(math.ceil(IMAGES / len(data.rows("val"))), len(data.kept_apart()), len(rows))
+        """Of training rows; raises Wrong (exit 2) where those of validation are not `enough`."""
+        each = math.ceil(IMAGES / len(data.rows("val")))
+        enough(data.rows("val"), each)
+        return cls(each, len(data.kept_apart()), len(rows))
+
+
+def enough(rows: Rows, each: int) -> None:
+    """Refuse rows that with `each` new images bring no more of them than there are features, or are of one patient: `Wrong` (exit 2)."""
+    least, who = max(2, math.ceil((4 * WIDTH + 1) / each)), len({group(r) for r in rows})
+    if len(rows) < least or who < 2:
+        needs = f"{least} images that bring {each} new ones each, of 2 patients or more"
+        what = f"the Fréchet distance of {4 * WIDTH} features needs {needs}: here are {len(rows)}, of {who}"
+        raise Wrong(what, remedy=f"give {least} images or more")
 
 
 class Judge(nn.Module):

@@ -16,7 +16,7 @@ from empirisk.estimate import Statistic, mean
 from empirisk.experiment import Experiment, Task
 from empirisk.figures import Figure, Tile, number, picture, tiles
 from empirisk.generative.family import Family
-from empirisk.generative.judge import MOST, Judge
+from empirisk.generative.judge import MOST, Judge, enough
 from empirisk.metrics import samples
 from empirisk.unsupervised.mixture import Mixture
 from empirisk.unsupervised.strange import evenly
@@ -64,12 +64,17 @@ def predict(card: Card, kind: Images, each: int, model: nn.Module, x: Tensor) ->
 
 
 def score(card: Card, judge: Judge, name: str, rows: Rows, answers: Sequence[Any]) -> dict[str, Statistic]:
-    """How alike to real ones the new images are, then the mean of what the model says of the real; of answers without images only that."""
+    """How alike to real ones the new images are, then the mean of what the model says of the real; of answers without images only that.
+
+    Raises Wrong (exit 2): fewer rows than `enough`; baselines, of which nothing is said, need no more than they have.
+    """
     said = np.array([float(a) for a in answers])
     own: dict[str, Statistic] = {} if np.isnan(said).any() else {name: mean(said)}
     if not isinstance(answers[0], New):
         return own
     images = np.stack([a.images for a in answers])  # (N, k, C, *size)
+    if own:
+        enough(rows, images.shape[1])
     z, codes = (v.reshape(*images.shape[:2], -1) for v in judge.seen(images.reshape(-1, *images.shape[2:]), card.range))
     real, apart = (t.double().cpu().numpy() for t in (judge.reference, judge.apart))
     far, by = (
