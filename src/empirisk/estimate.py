@@ -202,6 +202,8 @@ class _Study:
             return Estimate(None, None, None, n, self.unit, method, reason)
         every, value = self.drawn[s], self.value[s]
         d = every[~np.isnan(every)]
+        if biased(s) and len(d) < 2:
+            return Estimate(None, None, None, n, self.unit, method, f"too few {self.unit}s for an interval")
         if isinstance(s, Macro) and not s.paired and (left := sum(np.isnan(self.value[p]) for p in s.parts)):
             method += f"; mean over {len(s.parts) - left} of {len(s.parts)} classes"
         if len(d) < len(every):

@@ -6,9 +6,10 @@ from empirisk import runtime
 from empirisk.data.augment import augmentation
 from empirisk.data.card import Card
 from empirisk.data.masks import Masks
-from empirisk.data.patches import FOREGROUND, Cases, Patches, draw, fixed, moved, nearest
+from empirisk.data.patches import FOREGROUND, Cases, Patches, draw, fixed, moved, nearest, patched
 from empirisk.data.plan import Plan
 from empirisk.data.readers import Stored
+from empirisk.data.rows import Table
 from empirisk.errors import Wrong
 
 CPU = torch.device("cpu")
@@ -129,3 +130,48 @@ def test_image_and_mask_of_two_sizes_are_refused():
     with pytest.raises(Wrong, match="image and mask of r1 differ in size\n  image 9x9, mask 9x8") as caught:
         cases(rows=[row])
     assert caught.value.code == 2
+
+
+def as_rows(sizes, side=8, *, patient=None, channels=3):
+    """The rows of patches of pictures whose pixels are all different."""
+    rows = []
+    for i, size in enumerate(sizes):
+        x = np.random.default_rng(i).integers(0, 256, (1, channels, *size), dtype=np.uint8)
+        rows.append({"id": f"r{i}.png", "x": Stored(x, 0), "mask": x, "label": "a", "patient": patient, "part": ""})
+    return rows, patched(Table(name="t", rows=rows, form="pictures"), side)
+
+
+@pytest.mark.parametrize("size", [(40, 30), (20, 24, 28)])
+def test_patches_as_rows_are_cut_from_the_image_as_it_is(size):
+    rows, table = as_rows([size])
+    assert len(table.rows) == 8
+    assert len({r["id"] for r in table.rows}) == 8
+    windows = np.lib.stride_tricks.sliding_window_view(rows[0]["x"].read(), (3, *[8] * len(size)))
+    windows = windows.reshape(-1, 3, *[8] * len(size))
+    for row in table.rows:
+        x = row["x"].read()
+        assert x.dtype == np.uint8
+        assert (windows == x).reshape(len(windows), -1).all(1).sum() == 1
+        assert "mask" not in row
+        assert row["label"] == "a"
+    assert table.understood[-1] == ("patches", "8 of 8 pixels a side, an image taken for a patient", "--patch")
+
+
+def test_they_follow_from_the_name_of_the_image_alone_and_share_its_patient():
+    (one, two), of_two = as_rows([(40, 30), (40, 30)])
+    again = patched(Table(name="u", rows=[two, one], form="pictures"), 8).rows
+    assert {r["id"]: r["x"].read().tobytes() for r in again} == {r["id"]: r["x"].read().tobytes() for r in of_two.rows}
+    assert {r["patient"] for r in again} == {"r0.png", "r1.png"}  # where nobody knows it: the image
+    assert {r["patient"] for r in as_rows([(40, 30)], patient="P7")[1].rows} == {"P7"}
+
+
+def test_an_image_no_larger_than_a_patch_is_one_row_and_goes_on_beyond_its_border():
+    rows, table = as_rows([(8, 8), (5, 6)])
+    whole, small = (r["x"].read() for r in table.rows)
+    assert np.array_equal(whole, rows[0]["x"].read())
+    assert np.array_equal(small, np.pad(rows[1]["x"].read(), ((0, 0), (1, 2), (1, 1)), mode="edge"))
+
+
+def test_a_patch_of_no_pixel_is_refused():
+    with pytest.raises(Wrong, match="--patch is 0"):
+        as_rows([(8, 8)], 0)

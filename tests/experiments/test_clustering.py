@@ -72,7 +72,7 @@ def test_labels_are_not_looked_at(blobs, tmp_path):
         ({"model": "hdbscan", "clusters": 3}, "--clusters: model hdbscan has no clusters"),
         ({"smallest": 4}, "--smallest: model kmeans has no smallest"),
         ({"model": "hdbscan", "smallest": 1}, "--smallest is 1"),
-        ({"clusters": 0}, "--clusters 0"),
+        ({"clusters": 0}, "--clusters is 0"),
         ({"clusters": 5000}, "--clusters 5000 of"),
     ],
 )

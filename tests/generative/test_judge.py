@@ -7,7 +7,7 @@ import torch
 import empirisk as er
 from empirisk.errors import Wrong
 from empirisk.generative import judge as judges
-from empirisk.generative.judge import Judge, Protocol
+from empirisk.generative.judge import Judge, Protocol, enough
 
 DATA = "phantom:images=160,size=12"
 
@@ -88,3 +88,28 @@ def test_fewer_images_than_the_measure_needs_are_refused():
     with pytest.raises(Wrong, match="20 are to be kept apart") as told:
         er.generation("phantom:images=50,size=12")
     assert "give 40 or more" in str(told.value)
+
+
+def of_patients(*names):
+    return [{"id": str(i), "patient": name} for i, name in enumerate(names)]
+
+
+def test_rows_are_enough_where_they_bring_more_new_images_than_there_are_features_and_are_of_two_patients():
+    enough(of_patients(*"ab" * 11), 3)  # 66
+    enough(of_patients(None, None), 2000)
+    for rows, each, needs, here in (
+        (of_patients(*"abc" * 7), 3, "needs 22 images that bring 3 new ones each", "here are 21, of 3"),
+        (of_patients(None), 2000, "needs 2 images", "here are 1, of 1"),
+        (of_patients(*"aaaa"), 2000, "of 2 patients or more", "here are 4, of 1"),
+    ):
+        with pytest.raises(Wrong, match=f"{needs}.*{here}\n  give .* images or more") as told:
+            enough(rows, each)
+        assert told.value.code == 2
+
+
+def test_validation_of_one_patient_is_refused_before_anything_is_trained():
+    e = er.generation("phantom:images=60,size=12")
+    rows = [r | {"patient": "P1"} if r["part"] == "val" else r for r in e.data.prepared().rows]
+    e.data.loaded.rows = rows
+    with pytest.raises(Wrong, match="of 2 patients or more: here are"):
+        Protocol.learn(e.data.rows("train"), e.data)

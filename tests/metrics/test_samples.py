@@ -61,6 +61,11 @@ def test_the_interval_of_parts_is_that_of_the_mean_where_the_statistic_is_one():
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * x.std() / 500**0.5, rel=0.5)
 
 
+def test_an_interval_of_parts_that_are_too_small_is_said_to_be_none():
+    found = estimates({"": samples.frechet(rows(drawn(3), k=1), REAL, BY)}, [None] * 3)[""]
+    assert (found.value, found.reason) == (None, "too few images for an interval")
+
+
 def test_precision_falls_for_strangers_and_recall_for_a_collapse():
     same, collapsed, strange = rows(drawn(400)), rows(drawn(400, scale=0.05)), rows(drawn(400, shift=9))
     assert told(samples.precision(same, REAL, BY), 100) > 0.7

@@ -143,12 +143,14 @@ def patched(table: Table, side: int) -> Table:
         digest = hashlib.sha256(str(row["id"]).encode("utf-8", "surrogateescape")).digest()
         at = draw(torch.Generator().manual_seed(int.from_bytes(digest[:7])), ROWS, x.ndim - 1).values["at"]
         patch = (side,) * (x.ndim - 1)
+        at[:, np.array(x.shape[1:]) < side] = 0.5  # padded alike on both sides, so that it is one row
         starts = {tuple(s) for s in anywhere(x.shape[1:], patch, at).tolist()}
         cuts = np.stack([part(x, s, patch, "edge") for s in sorted(starts)])
         own = {k: v for k, v in row.items() if k not in {"mask", "boxes", "extent"}}
         own["patient"] = row.get("patient") or row["id"]
         rows += [own | {"id": f"{row['id']} patch {i + 1}", "x": Stored(cuts, i)} for i in range(len(cuts))]
-    said = ("patches", f"{len(rows):,} of {side} pixels a side", "--patch")
+    alone = "" if table.patients_known else ", an image taken for a patient"
+    said = ("patches", f"{len(rows):,} of {side} pixels a side{alone}", "--patch")
     return replace(table, rows=rows, understood=[*table.understood, said])
 
 

@@ -40,7 +40,7 @@ def context(run: Run, e: Experiment, answers: list[Answer] | None = None) -> Con
                 [*e.data.rows("train"), *val], audit.get("pairs", []), rows, e.data.kind.column if e.data.kind else ""
             )
         known = zip((r["part"] for r in rows), patients(rows), strict=True)
-        people = Counter(part for part, who in set(known) if part and who is not None)
+        people = Counter(p for p, who in set(known) if p and who is not None and audit.get("patients_known", True))
     except Wrong as wrong:
         if wrong.code != USE:
             raise
