@@ -8,7 +8,7 @@ from empirisk.data.card import Card
 from empirisk.data.masks import Masks
 from empirisk.data.patches import FOREGROUND, Cases, Patches, draw, fixed, moved, nearest, patched
 from empirisk.data.plan import Plan
-from empirisk.data.readers import Stored
+from empirisk.data.readers import Stored, Vector
 from empirisk.data.rows import Table
 from empirisk.errors import Wrong
 
@@ -172,6 +172,9 @@ def test_an_image_no_larger_than_a_patch_is_one_row_and_goes_on_beyond_its_borde
     assert np.array_equal(small, np.pad(rows[1]["x"].read(), ((0, 0), (1, 2), (1, 1)), mode="edge"))
 
 
-def test_a_patch_of_no_pixel_is_refused():
+def test_a_patch_of_no_pixel_and_one_of_a_vector_are_refused():
     with pytest.raises(Wrong, match="--patch is 0"):
         as_rows([(8, 8)], 0)
+    vector = {"id": "v", "x": Vector(np.ones(4)), "patient": None}
+    with pytest.raises(Wrong, match="--patch 8: these rows are vectors"):
+        patched(Table(name="v", rows=[vector], form="a table"), 8)

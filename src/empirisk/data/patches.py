@@ -132,7 +132,7 @@ def patched(table: Table, side: int) -> Table:
     """The table with patches of its images, as they are, in their place: at most 8 of each, always the same ones, by a hash of its id.
 
     Those of an image share its patient, or where none is known the image, so that no two parts have some of them. Masks and boxes
-    are left out. Raises Wrong (exit 2) for a side below 1.
+    are left out. Raises Wrong (exit 2) for a side below 1, and for vectors.
     """
     if side < 1:
         raise Wrong(f"--patch is {side}", remedy="it must be 1 or above")
@@ -140,6 +140,8 @@ def patched(table: Table, side: int) -> Table:
     for row in table.rows:
         with naming(row):
             x = row["x"].read()
+        if x.ndim < 2:
+            raise Wrong(f"--patch {side}: these rows are vectors", remedy="leave it out")
         digest = hashlib.sha256(str(row["id"]).encode("utf-8", "surrogateescape")).digest()
         at = draw(torch.Generator().manual_seed(int.from_bytes(digest[:7])), ROWS, x.ndim - 1).values["at"]
         patch = (side,) * (x.ndim - 1)
