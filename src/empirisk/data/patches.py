@@ -128,12 +128,14 @@ def part(
     return np.pad(x[:, *inside], [(0, 0), *pad], mode=beyond) if any(map(any, pad)) else x[:, *inside]
 
 
-def patched(table: Table, side: int) -> Table:
+def patched(table: Table, side: int | None) -> Table:
     """The table with patches of its images, as they are, in their place: at most 8 of each, always the same ones, by a hash of its id.
 
     Those of an image share its patient, or where none is known the image, so that no two parts have some of them. Masks and boxes
-    are left out. Raises Wrong (exit 2) for a side below 1, and for vectors.
+    are left out. With no side the table as it is. Raises Wrong (exit 2) for a side below 1, and for vectors.
     """
+    if side is None:
+        return table
     if side < 1:
         raise Wrong(f"--patch is {side}", remedy="it must be 1 or above")
     rows: Rows = []

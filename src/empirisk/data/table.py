@@ -131,8 +131,7 @@ class Data:
 
     def table(self, data: Any, *, bare: bool = False) -> Table:
         """The table of a set, read in the terms of this one; with `bare` its rows need no truth."""
-        table = forms.table(data, self.columns, skip_bad=self.skip_bad, bare=bare)
-        return table if self.patch is None else patched(table, self.patch)
+        return patched(forms.table(data, self.columns, skip_bad=self.skip_bad, bare=bare), self.patch)
 
     def prepared(self) -> Loaded:
         """Read the table once, split it or take the saved split, and audit it."""
@@ -145,8 +144,7 @@ class Data:
                 rows = splits.split(table.rows, seed=self.split_seed, fold=self.fold)
                 prints = audits.prints(table.rows)
                 self.loaded.hashes = prints.hashes
-                audit = audits.audit(rows, prints, waive=self.waive)
-                audit = replace(audit, patients_known=table.patients_known)  # a patch knows at least its image
+                audit = replace(audits.audit(rows, prints, waive=self.waive), patients_known=table.patients_known)
                 out, self.facts["audit"] = audit.left_out, audit.record()
                 rows = [r | {"why": out[r["id"]], "part": ""} if r["id"] in out else r for r in rows]
                 rows = rows if self.only is None else splits.of_one_class(rows, self.only, table.classes)
@@ -159,8 +157,7 @@ class Data:
         """train | val; the test rows have another door. Raises Wrong (exit 2) if the part is empty."""
         if part not in {"train", "val"}:
             raise ValueError(part)
-        remedy = "more rows are needed, or a split column that names it"
-        return self._of(part, f"the {part} split is empty", remedy)
+        return self._of(part, f"the {part} split is empty", "more rows are needed, or a split column that names it")
 
     def kept_apart(self) -> Rows:
         """The training rows that teach nothing."""
