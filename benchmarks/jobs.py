@@ -133,4 +133,8 @@ JOBS = {
         "generation", CHEST, ("frechet", "recall", "two_sample"), "noise to image, judged by one protocol", minutes=9,
         variants={name: f"--model {name}" for name in ("ddpm", "gan", "vae")},
     ),
+    "patches": Job(
+        "generation", "dsb2018", ("frechet", "recall", "two_sample"), "noise to image: colour patches of 32 pixels", minutes=9,
+        seeds=(0,), flags="--patch 32", variants={name: f"--model {name}" for name in ("ddpm", "gan", "vae")},
+    ),
 }  # fmt: skip
