@@ -1,5 +1,6 @@
 """Training into a run folder: where it goes, what is said, what is written."""
 
+import dataclasses as dc
 import json
 import shutil
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 import empirisk as er
+from empirisk.errors import Wrong
 from empirisk.folder import RunFolder
 
 MLP = ("--model", "mlp", "--width", "4")
@@ -225,3 +227,11 @@ def test_a_copy_of_the_data_trains_the_same_weights(cli, tiny, here):
     assert cli(*spots(tiny, "--epochs", 1, "--out", "a"))[0] == 0
     assert cli("train", "classification", "copy.npz", *MLP, "--epochs", 1, "--out", "b")[0] == 0
     assert (here / "a/weights.safetensors").read_bytes() == (here / "b/weights.safetensors").read_bytes()
+
+
+def test_an_experiment_that_could_not_be_opened_again_is_refused_before_the_first_step(tmp_path):
+    e = dc.replace(er.regression("curve", epochs=1), name="doubled")
+    with pytest.raises(Wrong, match="no experiment 'doubled'") as caught:
+        er.train(e, out=tmp_path / "run")
+    assert "a line in its list" in caught.value.remedy
+    assert not (tmp_path / "run").exists()

@@ -30,7 +30,10 @@ EXPERIMENTS = {
 def named(name: str) -> "Callable[..., Experiment]":
     """The experiment's function; `Wrong` (exit 2) if there is no such experiment."""
     if name not in EXPERIMENTS:
-        raise Wrong(f"no experiment {name!r}", remedy=near(name, EXPERIMENTS) or f"there are {', '.join(EXPERIMENTS)}")
+        remedy = (
+            f"there are {', '.join(EXPERIMENTS)}; one of your own needs a file in experiments/ and a line in its list"
+        )
+        raise Wrong(f"no experiment {name!r}", remedy=near(name, EXPERIMENTS) or remedy)
     found: Callable[..., Experiment] = getattr(import_module(f"empirisk.experiments.{name}"), name)
     return found
 

@@ -104,7 +104,7 @@ def embedded(run: Run, *, data: Any = None, device: torch.device) -> dict[str, A
 
 
 def embed(
-    run: Trained, *, data: Annotated[str | None, Parameter(help="another set instead of the validation rows")] = None,
+    run: Trained, /, *, data: Annotated[str | None, Parameter(help="another set instead of the validation rows")] = None,
     device: Device = "auto", json: Json = False,
 ) -> None:  # fmt: skip
     """Write what a run's net sees in images as numbers, and a page with maps of them, to RUN/embed/.

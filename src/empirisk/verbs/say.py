@@ -32,7 +32,7 @@ def interval(e: Estimate) -> str:
 
 def evidence(name: str, e: Estimate) -> str:
     """A number with its interval, n and unit, in columns."""
-    return f"{name:<20}{interval(e):<28}n = {e.n} {e.unit}s"
+    return f"{name:<20}{interval(e):<27} n = {e.n} {e.unit}s"
 
 
 def left(seconds: float) -> str:

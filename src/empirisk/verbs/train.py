@@ -11,7 +11,7 @@ from empirisk import erm, runtime
 from empirisk.errors import RUN, Wrong
 from empirisk.estimate import values
 from empirisk.experiment import Experiment
-from empirisk.experiments import rebuild
+from empirisk.experiments import named, rebuild
 from empirisk.folder import RunFolder
 from empirisk.models.transfer import first_kernels
 from empirisk.report import drawn
@@ -59,6 +59,7 @@ def train(
         `steps` of the whole run, `threads` of each process and the found `lr`, as an earlier one had them.
     """
     say = say or Say()
+    named(e.name)  # a run of any other could not be opened again
     if folds is not None and not dry_run:
         from empirisk.verbs.folds import folded
 
