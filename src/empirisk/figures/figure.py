@@ -70,9 +70,13 @@ def number(value: object, places: int | None = None) -> str:
 
 
 def digits(*values: float) -> int:
-    """Decimal places in which the largest of `values` shows three digits that matter (at most 3 places)."""
+    """Decimal places in which the largest of `values` shows three digits that matter; 3 at most, unless all would vanish.
+
+    >>> digits(0.002, 0.1), digits(123.4), digits(0.00031), digits(0.0)
+    (3, 0, 6, 3)
+    """
     top = max((abs(v) for v in values if math.isfinite(v)), default=0)
-    return 3 if top <= 1 else max(0, 2 - math.floor(math.log10(top)))
+    return 3 if top == 0 or 5e-4 <= top <= 1 else max(0, 2 - math.floor(math.log10(top)))
 
 
 def interval(value: float | None, low: float | None = None, high: float | None = None) -> str:
