@@ -81,7 +81,7 @@ def predict(
         say.line(f"{shown(c['id'])}  {brief(c)}")
     if len(rows) > SHOWN:
         say.line(f"and {len(rows) - SHOWN} more")
-    say("Written", [str(file), f"{len(rows)} {'images' if e.data.card().dims else 'rows'}", listed(list(cells[0]), 8)])
+    say("Written", [str(file), f"{len(rows)} {e.data.unit}s", listed(list(cells[0]), 8)])
     say.document({"file": str(file), "rows": cells})
 
 

@@ -51,8 +51,8 @@ def odd_of(e: Experiment) -> list[str]:
     twins = {p: n - found["identical"][p] for p, n in found.get("twins", {}).items()}  # copies are left out
     near = [f"{n} of {pair.split('/')[1]}" for pair, n in twins.items() if n and pair.startswith("train")]
     lines = {
-        f"{len(out)} training images are identical to a held-out one and are left out: {listed(out, 3)}": out,
-        f"near-twins of training images: {', '.join(near)}; numbers are given with and without them": near,
+        f"{len(out)} training {e.data.unit}s are identical to a held-out one and are left out: {listed(out, 3)}": out,
+        f"near-twins of training {e.data.unit}s: {', '.join(near)}; numbers are given with and without them": near,
         f"{len(loaded.added)} rows were added since the split was saved and are left out: {listed(loaded.added, 3)}": loaded.added,
     }
     lines |= {f"{n:,} training rows are left out: {why}": [why] for why, n in others.items()}
