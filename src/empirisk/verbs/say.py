@@ -31,7 +31,11 @@ def interval(e: Estimate) -> str:
 
 
 def evidence(name: str, e: Estimate) -> str:
-    """A number with its interval, n and unit, in columns."""
+    """A number with its interval, n and unit, in columns.
+
+    >>> evidence("dice", Estimate(None, None, None, 2, "image", "", "one patient only"))
+    'dice                undefined (one patient only) n = 2 images'
+    """
     return f"{name:<20}{interval(e):<27} n = {e.n} {e.unit}s"
 
 
