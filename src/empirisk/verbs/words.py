@@ -83,13 +83,15 @@ def plan(say: Say, e: Experiment, *, epoch: int, batch: int, precision: str, dev
     say("Plan", f"{how} split: {', '.join(sizes)}", flag)
     name = str(e.arguments.get("model") or e.name)
     name = models.usual(e.data.card().dims) if name == "auto" else name
-    say("", f"{name}, {sum(p.numel() for p in e.model.parameters()):,} parameters", "--model, --width")
+    dials = ", ".join(f"--{dial}" for dial in ("model", "width", "state", "codes", "clusters") if dial in e.arguments)
+    say("", f"{name}, {sum(p.numel() for p in e.model.parameters()):,} parameters", dials)
     for line, flag in e.data.plan.lines() if e.data.plan else []:
         say("", line, flag)
     with_threads = f", {threads()}" if device.type == "cpu" else ""
     together = f", {runtime.world()} processes" if runtime.world() > 1 else ""
     say("", f"{precision} on {device}{with_threads}{together}", "--precision")
-    minutes, epochs = e.recipe.minutes, f"{e.recipe.epochs_for(epoch)} epochs of {epoch} steps"
+    minutes, n = e.recipe.minutes, e.recipe.epochs_for(epoch)
+    epochs = f"{n} epoch{'s' if n > 1 else ''} of {epoch} step{'s' if epoch > 1 else ''}"
     if e.players:
         say("", f"{f'{minutes:g} min' if minutes else epochs}, {batch} samples a step", "--epochs, --batch")
     else:
