@@ -73,7 +73,9 @@ def test_two_processes_take_the_steps_of_one(spread, tmp_path):
     if not one.read()["steps"]:  # a closed form
         assert two.weights.read_bytes() == one.weights.read_bytes()
     for a, b in zip(one.read_history()[:1], two.read_history()[:1], strict=True):  # bf16 rounding grows with every step
-        np.testing.assert_allclose(b["train"], a["train"], rtol=0.05)
+        assert a.keys() == b.keys()
+        for name in {"train", "generator", "discriminator"} & a.keys():  # a game draws its noise anew in each process
+            np.testing.assert_allclose(b[name], a[name], rtol=0.05 if name == "train" else 0.5)
 
 
 @pytest.mark.browser

@@ -130,12 +130,12 @@ def ribbons(
 def alignment(said: Sequence[str], given: Sequence[str], weights: np.ndarray, *, label: str, x: str, y: str) -> str:
     """Words said, a row each, over words given, a column each: squares whose areas are the weights (rows, columns), from 0 to 1."""
     left, top = 92, 84
-    side = min(22.0, (WIDTH - 30 - left) / len(given))  # the last column's word leans to the right
+    side = min(22.0, (WIDTH - 8 - left) / len(given))
     tall = max(side, 15.0)
     right, height = WIDTH - left - side * len(given), round(top + tall * len(said)) + BOTTOM
     d = _Drawing((0, side * len(given)), (0, tall * len(said)), height, left, right, top)
     for j, word in enumerate(given):
-        at = f'transform="translate({left + side * (j + 0.5) + 4:.1f} {top - 6}) rotate(-70)"'
+        at = f'transform="translate({left + side * (j + 0.5) + 4:.1f} {top - 6}) rotate(-90)"'
         d.parts.append(f'<text class="axis" {at}>{escaped(word, 13)}</text>')
     for i, word in enumerate(said):
         v = tall * (len(said) - i - 0.5)

@@ -27,7 +27,7 @@ SHOWN = 12
 """Rows that the report shows, from the worst to the best."""
 MAPS = 3
 """Of these with a picture a word."""
-LONGEST = 30
+LONGEST = 24
 """Words and end of a text at most whose attention is drawn."""
 LINE = 44
 """Letters of a line of the report."""
