@@ -2,7 +2,8 @@
 
     python benchmarks/prepared.py NAME SOURCE OUT
 
-NAME: by_stain: OUT/STAIN/ is dsb2018 with the images of that stain as test/ and the others as train/; stains: OUT/stains.csv names
+NAME: by_stain: OUT/STAIN/ is dsb2018 with the images of that stain as test/ and the others as train/, those in colour as grey where
+training has none of them, as a network of grey images reads no others; stains: OUT/stains.csv names
 each image and its stain. A stain is dark, light or colour by a rule on an image's pixels and no label: colour where the mean
 saturation (largest less least channel) is above .02, else light or dark by a mean brightness above or below .5.
 
@@ -59,13 +60,18 @@ def by_stain(source: Path, out: Path) -> dict[str, Path]:
         for file, name in stains.items():
             part = "test" if name == held else "train"
             for kind in ("images", "labels"):
-                laid(source / kind / file.name, out / held / part / kind / file.name)
+                grey = kind == "images" and held == name == "colour"
+                laid(source / kind / file.name, out / held / part / kind / file.name, grey=grey)
     return {held: out / held for held in sorted(set(stains.values()))}
 
 
-def laid(source: Path, file: Path) -> None:
-    """A second name of a file, or a copy where that cannot be."""
+def laid(source: Path, file: Path, *, grey: bool = False) -> None:
+    """A second name of a file, or a copy where that cannot be; or its image in grey."""
     file.parent.mkdir(parents=True, exist_ok=True)
+    if grey:
+        with Image.open(source) as image:
+            image.convert("L").save(file)
+        return
     try:
         os.link(source, file)
     except FileExistsError:

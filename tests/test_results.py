@@ -162,6 +162,10 @@ def test_data_that_are_made_first(tmp_path):
         parts = {f.stem: f.parts[-3] for f in Path(homes[variant]).rglob("images/*.png")}
         assert parts == {name: "test" if name == held else "train" for name in colours}
         assert results.command(job, 0, 10, variant) == f"empirisk train segmentation {variant} --minutes 10 --seed 0"
+    with Image.open(Path(homes["colour"]) / "test" / "images" / "a.png") as image:
+        assert image.mode == "L"
+    with Image.open(Path(homes["dark"]) / "train" / "images" / "a.png") as image:
+        assert image.mode == "RGB"
     table = results.made(jobs.JOBS["stains"], source, tmp_path / "table")[""]
     with Path(table).open(newline="") as file:
         rows = list(csv.DictReader(file))
