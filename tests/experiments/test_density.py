@@ -37,7 +37,7 @@ def test_images_and_planes_are_drawn(tmp_path):
     [
         ({"model": "vine"}, "--model vine is unknown"),
         ({"model": "kernel", "components": 3}, "--components: model kernel has no components"),
-        ({"components": 0}, "--components 0"),
+        ({"components": 0}, "--components is 0"),
         ({"epochs": 3}, "--epochs: a mixture takes no steps"),
         ({"model": "kernel", "lr": 0.1}, "--lr: a kernel takes no steps"),
     ],
