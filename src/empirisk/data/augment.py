@@ -98,15 +98,8 @@ def resampled(x: Tensor, theta: Tensor) -> Tensor:
     """x at the positions of `grid`, linearly; volumes whose axes are not turned an axis at a time, several times as fast."""
     dims = x.ndim - 2
     scale, shift = theta[:, :dims, :dims].diagonal(dim1=1, dim2=2), theta[:, :dims, -1]  # (n, dims) each
-    turned = (theta[:, :dims, :dims] != scale.diag_embed()).flatten(1).any(1) | (dims == 2)
-    if turned.all():
+    if dims == 2 or not torch.equal(theta[:, :dims, :dims], scale.diag_embed()):
         return F.grid_sample(x, grid(x, theta), mode="bilinear", padding_mode="border", align_corners=False)
-    if turned.any():
-        out = torch.empty_like(x)
-        for some in (turned, ~turned):
-            rows = some.nonzero()[:, 0]
-            out[rows.to(x.device)] = resampled(x[rows.to(x.device)], theta[rows])
-        return out
     for axis in range(dims):  # x, the last axis of the array, first
         x = stretched(x, x.ndim - 1 - axis, scale[:, axis, None].to(x), shift[:, axis, None].to(x))
     return x
@@ -146,8 +139,9 @@ ALL = ("flip", "upside", "affine", "intensity", "gamma", "bias", "blur", "noise"
 AUTO = ("flip", "affine", "intensity", "gamma", "noise", "cutout")
 "Those of auto; bias and blur belong to some scanners, upside to images without an up, and are asked for by name."
 
-MOVED = 0.25
-"Share of the images that the affine map moves; nnU-Net turns and scales a fifth each, Isensee et al. (2021)."
+MOVED = {2: 0.25, 3: 1.0}
+"""Share of the images that the affine map moves, by the number of dimensions: volumes are few, and each of them moved is worth more
+than its noise; nnU-Net turns and scales a fifth each, Isensee et al. (2021)."""
 
 
 def augmentation(spec: str, dims: int, *, rigid: bool = False) -> Augmentation | None:
@@ -173,7 +167,7 @@ def augmentation(spec: str, dims: int, *, rigid: bool = False) -> Augmentation |
         )
     if dims == 0:
         raise Wrong(f"--augment {spec} changes images, the data are vectors", remedy="leave it out")
-    affine = Affine(dims, MOVED, scale=0, shear=0) if rigid else Affine(dims, MOVED)
+    affine = Affine(dims, MOVED[dims], scale=0, shear=0) if rigid else Affine(dims, MOVED[dims])
     shapes: dict[str, Shape] = {"flip": Flip(), "upside": Flip("upside", 1), "affine": affine}
     tones: dict[str, Tone] = {
         "intensity": Intensity(), "gamma": Gamma(), "bias": BiasField(dims), "blur": Blur(), "noise": Noise(), "cutout": CutOut(dims),
