@@ -20,7 +20,7 @@ from empirisk.tasks import sentences as tasks
 
 CHANGES = "affine,intensity,gamma,noise"
 "What `--augment auto` stands for: a flip would make left and right untrue, a cut-out would hide what the words still name."
-SLIGHT = {"degrees": 5.0, "scale": 0.05, "shear": 0.02, "shift": 0.025}
+SLIGHT = {"chance": 1.0, "degrees": 5.0, "scale": 0.05, "shear": 0.02, "shift": 0.025}
 "Limits of its changes, so small that left and right, high and low, large and small stay true."
 
 
