@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import sysconfig
 import traceback
 from pathlib import Path
 
@@ -119,6 +120,19 @@ def refused(wrong: Wrong, argv: list[str]) -> int:
     return wrong.code
 
 
+def foreign(error: Exception) -> traceback.FrameSummary | None:
+    """Where the error comes from, libraries left out, if that is not in empirisk: a model, data or loss of the user's own."""
+    own, paths = Path(__file__).resolve().parent, sysconfig.get_paths()
+    installed = [Path(paths[name]).resolve() for name in ("stdlib", "purelib", "platlib")]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename).resolve()
+        if file.is_relative_to(own):
+            return None
+        if file.is_file() and not any(file.is_relative_to(folder) for folder in installed):
+            return frame
+    return None
+
+
 def run(argv: list[str]) -> int:
     """One command; its exit code."""
     try:
@@ -134,6 +148,10 @@ def run(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except Exception as error:  # a fault of the program itself: its traceback goes to crash.txt, not to the terminal
+        if frame := foreign(error):
+            what = f"your own code raised {type(error).__name__}: {error}"
+            where = f"{frame.filename}:{frame.lineno} in {frame.name}"
+            return refused(Wrong(what, where=where, remedy="--debug shows how it came there", code=RUN, reason="code"), argv)
         file = Path("crash.txt")
         try:
             file.write_text("".join(traceback.format_exception(error)), "utf-8", "backslashreplace")

@@ -104,7 +104,8 @@ class Regularization:
     """Every modification of the learning algorithm meant to lower the expected, not the empirical, risk; 0 switches off."""
 
     augment: str = "auto"
-    "auto: flip, affine, intensity, gamma, noise, cutout as data and task allow; none; or a list a,b,c of these and upside, bias, blur"
+    """auto: flip, affine, intensity, gamma, noise, cutout as data and task allow; none; or a list a,b,c of these and upside, invert,
+    grey, bias, blur"""
     dropout: float = 0.0
     "share of the last layer's inputs set to 0 at each step"
     spatial_dropout: float = 0.0

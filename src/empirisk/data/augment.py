@@ -13,21 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from empirisk.data.changes import (
-    Affine,
-    BiasField,
-    Blur,
-    CutOut,
-    Flip,
-    Gamma,
-    Intensity,
-    Noise,
-    Parameters,
-    Shape,
-    Tone,
-    centres,
-    span_of,
-)
+from empirisk.data.changes import Affine, Flip, Parameters, Shape, centres
+from empirisk.data.tones import BiasField, Blur, CutOut, Gamma, Grey, Intensity, Invert, Noise, Tone, span_of
 from empirisk.errors import Wrong, listed, near
 
 
@@ -77,10 +64,11 @@ class Augmentation:
         around = torch.cat([moved.amin(2), moved.amax(2)], -1)
         return ((around + 1) / 2 * sides.repeat(2)).clamp(min=torch.zeros_like(sides.repeat(2)), max=sides.repeat(2))
 
-    def limited(self, **affine: Any) -> Self:
-        """The same with other limits of its turns, sizes, shear and shifts, by the names of `Affine`."""
-        shapes = tuple(replace(s, **affine) if isinstance(s, Affine) else s for s in self.shapes)
-        return replace(self, shapes=shapes)
+    def limited(self, kind: type[Any] = Affine, /, **limits: Any) -> Self:
+        """The same with other limits of one kind of change, by the names of its fields."""
+        shapes = tuple(replace(c, **limits) if isinstance(c, kind) else c for c in self.shapes)
+        tones = tuple(replace(c, **limits) if isinstance(c, kind) else c for c in self.tones)
+        return replace(self, shapes=shapes, tones=tones)
 
     def matrix(self, p: Parameters, size: Sequence[int]) -> Tensor:
         """All shapes as one map of positions (n, dims + 1, dims + 1); turns keep angles where the sides are unequal."""
@@ -133,11 +121,12 @@ def stretched(x: Tensor, axis: int, scale: Tensor, shift: Tensor) -> Tensor:
     return (w[:, None] @ x.reshape(n, x.shape[1:axis].numel(), length, -1)).view_as(x)
 
 
-ALL = ("flip", "upside", "affine", "intensity", "gamma", "bias", "blur", "noise", "cutout")
+ALL = ("flip", "upside", "affine", "invert", "grey", "intensity", "gamma", "bias", "blur", "noise", "cutout")
 "Names of the changes, in the order in which they are applied."
 
 AUTO = ("flip", "affine", "intensity", "gamma", "noise", "cutout")
-"Those of auto; bias and blur belong to some scanners, upside to images without an up, and are asked for by name."
+"""Those of auto; the others are asked for by name: bias and blur belong to some scanners, upside to images without an up, invert and
+grey to things that are known by their shape under any stain."""
 
 MOVED = {2: 0.25, 3: 1.0}
 """Share of the images that the affine map moves, by the number of dimensions: volumes are few, and each of them moved is worth more
@@ -170,7 +159,8 @@ def augmentation(spec: str, dims: int, *, rigid: bool = False) -> Augmentation |
     affine = Affine(dims, MOVED[dims], scale=0, shear=0) if rigid else Affine(dims, MOVED[dims])
     shapes: dict[str, Shape] = {"flip": Flip(), "upside": Flip("upside", 1), "affine": affine}
     tones: dict[str, Tone] = {
-        "intensity": Intensity(), "gamma": Gamma(), "bias": BiasField(dims), "blur": Blur(), "noise": Noise(), "cutout": CutOut(dims),
+        "invert": Invert(), "grey": Grey(), "intensity": Intensity(), "gamma": Gamma(), "bias": BiasField(dims), "blur": Blur(),
+        "noise": Noise(), "cutout": CutOut(dims),
     }  # fmt: skip
     kept = tuple(name for name in ALL if name in names)
     return Augmentation(

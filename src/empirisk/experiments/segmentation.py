@@ -10,6 +10,7 @@ from empirisk.data.patches import moved
 from empirisk.data.plan import Plan
 from empirisk.data.sources import Windows
 from empirisk.data.table import Data
+from empirisk.data.tones import Invert
 from empirisk.erm import Player
 from empirisk.errors import Wrong
 from empirisk.experiment import Experiment, experiment
@@ -73,8 +74,10 @@ def segmentation(
     mean, std = ([0.0] * card.channels, [1.0] * card.channels) if plan.alone else (card.mean, card.std)
     spec = CHANGES if regularization.augment == "auto" else regularization.augment
     change = augmentation(spec, card.dims)
+    if change:
+        change = change.limited(chance=1.0).limited(Invert, about=0.0 if plan.alone else None)
     return Experiment(
-        data.as_pairs(kind, change=change and change.limited(chance=1.0), along=moved, source=Windows(plan)),
+        data.as_pairs(kind, change=change, along=moved, source=Windows(plan)),
         Standardised(dropped(net, regularization), mean, std),
         task,
         [Player(regularised(task.loss, regularization))],

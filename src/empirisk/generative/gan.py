@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from empirisk.data.augment import Augmentation
 from empirisk.data.card import Card
-from empirisk.data.changes import Affine, CutOut
+from empirisk.data.changes import Affine
 from empirisk.data.reconstructed import Images
+from empirisk.data.tones import CutOut
 from empirisk.erm import Player
 from empirisk.errors import Wrong, near
 from empirisk.figures import Curve, Figure, chart, number

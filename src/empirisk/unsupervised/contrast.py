@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from empirisk.data.augment import Augmentation
-from empirisk.data.changes import Flip, Intensity, Noise, Parameters, uniform
+from empirisk.data.changes import Flip, Parameters, uniform
+from empirisk.data.tones import Intensity, Noise
 from empirisk.losses import Batch, Loss
 from empirisk.models.autoencoder import need_code
 from empirisk.models.layers import Layers, mean_pool, need_images
