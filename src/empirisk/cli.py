@@ -151,7 +151,9 @@ def run(argv: list[str]) -> int:
         if frame := foreign(error):
             what = f"your own code raised {type(error).__name__}: {error}"
             where = f"{frame.filename}:{frame.lineno} in {frame.name}"
-            return refused(Wrong(what, where=where, remedy="--debug shows how it came there", code=RUN, reason="code"), argv)
+            return refused(
+                Wrong(what, where=where, remedy="--debug shows how it came there", code=RUN, reason="code"), argv
+            )
         file = Path("crash.txt")
         try:
             file.write_text("".join(traceback.format_exception(error)), "utf-8", "backslashreplace")

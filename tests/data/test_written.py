@@ -8,7 +8,7 @@ import pytest
 from imaging import AFFINE, dicom, nifti, picture, series, volume
 
 from empirisk.data.readers import File, Labels, Series, Stored
-from empirisk.data.written import write_mask
+from empirisk.data.written import stem_of, told_apart, write_mask
 from empirisk.errors import Wrong
 
 
@@ -99,3 +99,12 @@ def test_a_palette_is_read_as_its_indices_and_black_and_white_as_0_and_1(tmp_pat
     assert np.array_equal(Labels(str(tmp_path / "p.png")).read(), indices)
     Image.fromarray(indices * 80).convert("1").save(tmp_path / "b.png")
     assert set(np.unique(Labels(str(tmp_path / "b.png")).read())) <= {0, 1}
+
+
+def test_images_whose_names_differ_by_their_ending_alone_have_a_file_each():
+    rows = [{"id": name} for name in ("a.png", "a.jpg", "b.png", "x/c.png", "x-c.png")]
+    stems = [stem_of(r["id"]) for r in told_apart(rows)]
+    assert len(set(stems)) == len(rows)
+    assert stems[2] == "b"
+    assert all(stem.startswith("a-") for stem in stems[:2])
+    assert [stem_of(r["id"]) for r in told_apart(rows[1:3])] == ["a", "b"]

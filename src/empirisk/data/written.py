@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from empirisk.data.geometry import Geometry, reversed_axes
 from empirisk.data.nifti import header
 from empirisk.data.readers import Reference
+from empirisk.data.rows import Row
 from empirisk.files import make_folder, write
 
 Placed = Sequence[Sequence[Any]]
@@ -36,6 +38,12 @@ def stem_of(identifier: str) -> str:
     name = re.sub(r"\.(png|jpe?g?|tiff?|dcm|nii)(\.gz)?$", "", name, flags=re.IGNORECASE)
     apart = hashlib.sha256(identifier.encode("utf-8", "surrogateescape")).hexdigest()[:6]
     return name if "/".join(parts) == identifier else f"{name}-{apart}"
+
+
+def told_apart(rows: Sequence[Row]) -> list[Row]:
+    """The rows, those whose results would share a file (a.png and a.jpg) with an id that has a hash in its file name."""
+    stems = Counter(stem_of(str(r["id"])) for r in rows)
+    return [r if stems[stem_of(str(r["id"]))] == 1 else r | {"id": f"./{r['id']}"} for r in rows]
 
 
 def write_mask(folder: Path, stem: str, labels: np.ndarray, reference: Reference) -> Path:

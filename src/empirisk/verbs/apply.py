@@ -10,7 +10,7 @@ from torch import Tensor
 
 from empirisk import runtime
 from empirisk.data.readers import Labels
-from empirisk.data.written import stem_of
+from empirisk.data.written import stem_of, told_apart
 from empirisk.errors import Wrong
 from empirisk.estimate import Estimate, estimates, mean
 from empirisk.experiment import Experiment, Rows
@@ -121,7 +121,7 @@ def pictures(folder: Path, rows: Rows, states: list[Tensor], model: Diffusion) -
 
     make_folder(folder, parents=True)
     low, high = model.bounds or (float(states[0].min()), float(states[0].max()))
-    for i, row in enumerate(rows):
+    for i, row in enumerate(told_apart(rows)):
         parts = [s[i].cpu() for s in states]
         parts = [p[:, p.shape[1] // 2] if p.ndim == 4 else p for p in parts]  # (C, H, W)
         side = ((torch.cat(parts, 2) - low) / ((high - low) or 1)).clamp(0, 1)

@@ -10,6 +10,7 @@ import torch
 
 from empirisk import runtime
 from empirisk.data.splits import key
+from empirisk.data.written import told_apart
 from empirisk.errors import Wrong, listed, near
 from empirisk.estimate import Estimate, Statistic, difference, estimates, measured_by
 from empirisk.experiment import Answer, Experiment, Rows
@@ -99,8 +100,8 @@ class Run:
         folder, kind = self.folder.prediction_file(stem).parent, e.data.kind
         assert kind is not None
         cells = [
-            {"id": r["id"], "patient": r.get("patient") or ""} | kind.write(r, a, folder) | getattr(a, "more", {})
-            for r, a in zip(rows, answers, strict=True)
+            {"id": r["id"], "patient": r.get("patient") or ""} | kind.write(apart, a, folder) | getattr(a, "more", {})
+            for r, apart, a in zip(rows, told_apart(rows), answers, strict=True)
         ]
         return self.folder.write_predictions(stem, list(cells[0]), cells), cells
 
