@@ -10,6 +10,7 @@ from PIL import Image
 
 import empirisk as er
 from empirisk.generative import judge as judges
+from empirisk.generative.judge import Protocol
 from empirisk.verbs.say import Say
 
 
@@ -98,8 +99,8 @@ def test_such_a_run_is_tested_samples_and_answers_for_patches_of_new_pictures(of
 
 
 def test_other_data_of_fewer_images_than_the_measure_needs_are_refused_with_the_number(of_patches, pictures, cli):
-    before, each = of_patches.folder.metrics(), of_patches.folder.read()["learned"]["protocol"]["each"]
-    needed = math.ceil(65 / each)
+    before, protocol = of_patches.folder.metrics(), Protocol(**of_patches.folder.read()["learned"]["protocol"])
+    each, needed = protocol.each, max(2, math.ceil((protocol.features + 1) / protocol.each))
     code, _, err = cli("test", of_patches.path, "--data", pictures / "01.png")
     assert code == 2
     what = f"needs {needed} images that bring {each} new ones each, of 2 patients or more: here are 8, of 1"

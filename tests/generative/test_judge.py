@@ -40,7 +40,7 @@ def test_it_is_the_same_to_the_byte_whatever_model_seed_and_recipe(first):
 def test_another_encoder_has_another_name(first):
     other = taught(split_seed=1)[1]
     assert first[1].name != other.name
-    assert "real images kept apart, encoder" in other.name
+    assert "real images kept apart, 5 features, encoder" in other.name
 
 
 def test_it_is_frozen_and_lies_in_the_weights(first):
@@ -56,9 +56,19 @@ def test_the_rows_kept_apart_teach_nothing_and_features_are_in_deviations_of_the
     assert len(apart) == len(judge.reference) >= 15
     people = {r["patient"] for r in e.data.kept_apart()}
     assert people.isdisjoint({r["patient"] for r in e.data.rows("train")})
-    z = judge.embed(e.data.x(e.data.rows("train")))
-    torch.testing.assert_close(z.mean(0), torch.zeros(64), atol=1e-3, rtol=0)
-    torch.testing.assert_close(z.std(0), torch.ones(64), atol=1e-3, rtol=0)
+    assert len(apart) // 4 == judge.reference.shape[1] == 4
+    x = e.data.x(e.data.rows("train"))
+    z, whole = judge.embed(x), (judge.maps(judge.net.standardise(x)) - judge.middle) / judge.scale
+    torch.testing.assert_close(whole.mean(0), torch.zeros(64), atol=1e-3, rtol=0)
+    torch.testing.assert_close(whole.std(0), torch.ones(64), atol=1e-3, rtol=0)
+    largest = torch.linalg.eigvalsh(torch.cov(whole.double().T)).flip(0)[:4]
+    torch.testing.assert_close(torch.cov(z.double().T), torch.diag(largest), atol=2e-3, rtol=1e-3)
+
+
+def test_a_quarter_as_many_features_as_real_images_and_all_where_these_are_many():
+    assert [Protocol(1, n, 10).features for n in (3, 20, 39, 256, 900)] == [2, 5, 9, 64, 64]
+    z = torch.randn(9, 6, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(judges.leading(z, 6), torch.eye(6))
 
 
 def test_the_nearest_training_row_of_a_training_row_is_itself(first):
@@ -95,15 +105,15 @@ def of_patients(*names):
 
 
 def test_rows_are_enough_where_they_bring_more_new_images_than_there_are_features_and_are_of_two_patients():
-    enough(of_patients(*"ab" * 11), 3)  # 66
-    enough(of_patients(None, None), 2000)
+    enough(of_patients(*"ab" * 11), 3, 64)  # 66
+    enough(of_patients(None, None), 2000, 64)
     for rows, each, needs, here in (
         (of_patients(*"abc" * 7), 3, "needs 22 images that bring 3 new ones each", "here are 21, of 3"),
         (of_patients(None), 2000, "needs 2 images", "here are 1, of 1"),
         (of_patients(*"aaaa"), 2000, "of 2 patients or more", "here are 4, of 1"),
     ):
         with pytest.raises(Wrong, match=f"{needs}.*{here}\n  give .* images or more") as told:
-            enough(rows, each)
+            enough(rows, each, 64)
         assert told.value.code == 2
 
 

@@ -26,7 +26,7 @@ from empirisk.unsupervised.strange import evenly, turns
 APART, IMAGES, MOST = 20, 2000, 5000
 """Training rows kept apart at least, new images judged at least, and training rows that are remembered at most."""
 STEPS, BATCH, RATE, WIDTH, CODES = 300, 64, 2e-3, 16, 64
-"""Of the encoder, whose features are 4 WIDTH numbers, and most of the components by which neighbours are found."""
+"""Of the encoder, whose last maps are 4 WIDTH, and most of the components by which neighbours are found."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,25 @@ class Protocol:
     "kept apart"
     train: int
 
+    @property
+    def features(self) -> int:
+        """By which images are compared: a quarter as many as there are real images, so that their covariance is known; at most 64."""
+        return max(2, min(4 * WIDTH, self.reference // 4))
+
     @classmethod
     def learn(cls, rows: Rows, data: Data) -> Self:
         """Of training rows; raises Wrong (exit 2) where those of validation are not `enough`."""
-        each = math.ceil(IMAGES / len(data.rows("val")))
-        enough(data.rows("val"), each)
-        return cls(each, len(data.kept_apart()), len(rows))
+        found = cls(math.ceil(IMAGES / len(data.rows("val"))), len(data.kept_apart()), len(rows))
+        enough(data.rows("val"), found.each, found.features)
+        return found
 
 
-def enough(rows: Rows, each: int) -> None:
+def enough(rows: Rows, each: int, features: int) -> None:
     """Refuse rows that with `each` new images bring no more of them than there are features, or are of one patient: `Wrong` (exit 2)."""
-    least, who = max(2, math.ceil((4 * WIDTH + 1) / each)), len({group(r) for r in rows})
+    least, who = max(2, math.ceil((features + 1) / each)), len({group(r) for r in rows})
     if len(rows) < least or who < 2:
         needs = f"{least} images that bring {each} new ones each, of 2 patients or more"
-        what = f"the Fréchet distance of {4 * WIDTH} features needs {needs}: here are {len(rows)}, of {who}"
+        what = f"the Fréchet distance of {features} features needs {needs}: here are {len(rows)}, of {who}"
         raise Wrong(what, remedy=f"give {least} images or more")
 
 
@@ -59,13 +64,14 @@ class Judge(nn.Module):
     """`embed` (n, C, *size) -> features (n, D), by which new images are compared with `reference` (R, D), real ones kept apart.
 
     The encoder tells the classes of training rows, or where there are none the four turns of an image, from the mean of its last
-    maps; D features in deviations of those of the training rows. `codes` (M, K) of the training rows and `apart` (R, K) are principal
+    maps, in deviations of those of training rows; where few images are kept apart, the first D principal components of these. `codes` (M, K) of the training rows and `apart` (R, K) are principal
     components of the pixels, in which nearest neighbours are looked for. All is filled by `teach`, and frozen.
     """
 
     reference: Tensor
     middle: Tensor
     scale: Tensor
+    axes: Tensor
     codes: Tensor
     apart: Tensor
 
@@ -83,8 +89,8 @@ class Judge(nn.Module):
         self.pca = PCA(shape, codes=min(CODES, max(1, rows // 4), math.prod(shape)))
         numbers = len(self.pca.W)
         for name, size in (
-            ("reference", (protocol.reference, features)), ("middle", (features,)), ("scale", (features,)),
-            ("codes", (rows, numbers)), ("apart", (protocol.reference, numbers)),
+            ("reference", (protocol.reference, protocol.features)), ("middle", (features,)), ("scale", (features,)),
+            ("axes", (features, protocol.features)), ("codes", (rows, numbers)), ("apart", (protocol.reference, numbers)),
         ):  # fmt: skip
             self.register_buffer(name, torch.zeros(size))
         self.requires_grad_(False)
@@ -95,7 +101,7 @@ class Judge(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """(n, C, *size) in image units -> features (n, D)."""
-        return (self.maps(self.net.standardise(x)) - self.middle) / self.scale
+        return (self.maps(self.net.standardise(x)) - self.middle) / self.scale @ self.axes
 
     def components(self, x: Tensor) -> Tensor:
         """(n, C, *size) in image units -> principal components of the pixels (n, K)."""
@@ -132,6 +138,7 @@ class Judge(nn.Module):
         features = torch.cat([self.maps(self.net.standardise(some)) for some in torch.split(x, 256)])
         self.middle.copy_(features.mean(0))
         self.scale.copy_(features.std(0).clamp_min(1e-6))
+        self.axes.copy_(leading((features - self.middle) / self.scale, self.axes.shape[1]))
         self.pca.fill(self.net.standardise(x))
         self.codes.copy_(self.components(x))
         self.reference.copy_(self.embed(apart))
@@ -142,7 +149,7 @@ class Judge(nn.Module):
         """Of the protocol: numbers measured by another encoder are not compared with these."""
         state = self.net.state_dict() | {"reference": self.reference}
         digest = hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in state.values())).hexdigest()
-        return f"{len(self.reference)} real images kept apart, encoder {digest[:8]}"
+        return "{} real images kept apart, {} features, encoder {}".format(*self.reference.shape, digest[:8])
 
     @torch.no_grad()
     def seen(self, x: np.ndarray, range_: float) -> tuple[np.ndarray, np.ndarray]:
@@ -162,3 +169,12 @@ class Judge(nn.Module):
             found.append((distance, which))
         distance, which = (torch.cat(part) for part in zip(*found, strict=True))
         return distance.numpy(), which.numpy()
+
+
+def leading(z: Tensor, most: int) -> Tensor:
+    """The directions (D, most) in which features (N, D) of mean 0 vary most; all of them as they are where D = most."""
+    if z.shape[1] == most:
+        return torch.eye(most).to(z)
+    covariance = (z.T @ z).double().cpu() / len(z)
+    vectors: Tensor = torch.linalg.eigh(covariance).eigenvectors  # (D, D), those of the least variance first
+    return vectors[:, -most:].flip(1).to(z)

@@ -74,7 +74,7 @@ def score(card: Card, judge: Judge, name: str, rows: Rows, answers: Sequence[Any
         return own
     images = np.stack([a.images for a in answers])  # (N, k, C, *size)
     if own:
-        enough(rows, images.shape[1])
+        enough(rows, images.shape[1], judge.reference.shape[1])
     z, codes = (v.reshape(*images.shape[:2], -1) for v in judge.seen(images.reshape(-1, *images.shape[2:]), card.range))
     real, apart = (t.double().cpu().numpy() for t in (judge.reference, judge.apart))
     far, by = (
