@@ -64,8 +64,9 @@ class Judge(nn.Module):
     """`embed` (n, C, *size) -> features (n, D), by which new images are compared with `reference` (R, D), real ones kept apart.
 
     The encoder tells the classes of training rows, or where there are none the four turns of an image, from the mean of its last
-    maps, in deviations of those of training rows; where few images are kept apart, the first D principal components of these. `codes` (M, K) of the training rows and `apart` (R, K) are principal
-    components of the pixels, in which nearest neighbours are looked for. All is filled by `teach`, and frozen.
+    maps, in deviations of those of training rows; where few images are kept apart, the first D principal components of these, in
+    their deviations. `codes` (M, K) of the training rows and `apart` (R, K) are principal components of the pixels, in which nearest
+    neighbours are looked for. All is filled by `teach`, and frozen.
     """
 
     reference: Tensor
@@ -172,9 +173,10 @@ class Judge(nn.Module):
 
 
 def leading(z: Tensor, most: int) -> Tensor:
-    """The directions (D, most) in which features (N, D) of mean 0 vary most; all of them as they are where D = most."""
+    """The directions (D, most) in which features (N, D) of mean 0 vary most, each over its deviation; all as they are where D = most."""
     if z.shape[1] == most:
         return torch.eye(most).to(z)
     covariance = (z.T @ z).double().cpu() / len(z)
-    vectors: Tensor = torch.linalg.eigh(covariance).eigenvectors  # (D, D), those of the least variance first
-    return vectors[:, -most:].flip(1).to(z)
+    variance, directions = torch.linalg.eigh(covariance)  # the least first
+    found: Tensor = (directions / variance.clamp_min(1e-6).sqrt())[:, -most:]
+    return found.flip(1).to(z)
