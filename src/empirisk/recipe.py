@@ -105,7 +105,7 @@ class Regularization:
 
     augment: str = "auto"
     """auto: flip, affine, intensity, gamma, noise, cutout as data and task allow; none; or a list a,b,c of these and upside, invert,
-    grey, bias, blur"""
+    bias, blur"""
     dropout: float = 0.0
     "share of the last layer's inputs set to 0 at each step"
     spatial_dropout: float = 0.0

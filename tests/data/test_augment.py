@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from empirisk.data import augment
 from empirisk.data.augment import ALL, AUTO, Augmentation, augmentation
 from empirisk.data.changes import Affine, Flip, Parameters
-from empirisk.data.tones import BiasField, Blur, CutOut, Gamma, Grey, Intensity, Invert, Noise, Tone, span_of
+from empirisk.data.tones import BiasField, Blur, CutOut, Gamma, Intensity, Invert, Noise, Tone, span_of
 from empirisk.errors import Wrong
 from empirisk.recipe import Regularization
 from empirisk.verbs.command import notes
@@ -242,14 +242,6 @@ def test_inverted_images_are_mirrored_about_the_middle_of_their_range_or_a_value
     assert 0.4 < Invert().draw(seeded(), 2000)["invert"].float().mean() < 0.6
 
 
-def test_grey_gives_every_channel_the_mean_of_all():
-    x = images(2, 2, channels=3)
-    found = applied(Grey(), x, Parameters({"grey": torch.tensor([True, False])}))
-    assert torch.allclose(found[0], x[0].mean(0).expand(3, -1, -1), atol=1e-6)
-    assert torch.equal(found[1], x[1])
-    assert torch.equal(applied(Grey(), x[:, :1], Parameters({"grey": torch.ones(2) > 0})), x[:, :1])
-
-
 @pytest.mark.parametrize("scale", [1.0, 3000.0])
 def test_gamma_keeps_the_range_in_any_units(scale: float):
     x = (images(2, 2) - 0.3) * scale
@@ -261,7 +253,7 @@ def test_gamma_keeps_the_range_in_any_units(scale: float):
 
 
 def test_tones_stay_finite_on_a_constant_image():
-    change, x = made("grey,intensity,gamma,bias,blur,noise,cutout", 2), torch.full((3, 1, 9, 9), 0.4)
+    change, x = made("intensity,gamma,bias,blur,noise,cutout", 2), torch.full((3, 1, 9, 9), 0.4)
     assert torch.allclose(change.apply(x, change.draw(seeded(), 3)), x, atol=1e-6)
 
 
@@ -319,7 +311,7 @@ def test_names():
     assert augmentation("auto", 0) is None
     assert made("auto", 3).names == AUTO
     assert made(",".join(ALL), 3).names == ALL
-    assert set(ALL) - set(AUTO) == {"upside", "invert", "grey", "bias", "blur"}
+    assert set(ALL) - set(AUTO) == {"upside", "invert", "bias", "blur"}
     assert made(" noise , flip", 2).names == ("flip", "noise")
     for spec, dims, says in [
         ("flop", 2, 'Did you mean "flip"'),

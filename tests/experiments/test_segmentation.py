@@ -161,3 +161,16 @@ def test_over_another_encoder_it_takes_a_step(tmp_path):
     e = er.segmentation("phantom:images=24,size=16", encoder="resnet18", width=4, epochs=1, batch=12)
     assert type(e.model.net.encoder).__name__ == "ResNet"
     er.train(e, tmp_path / "r")
+
+
+def test_things_are_known_dark_on_light_where_training_has_them_light_on_dark(folder, tmp_path):
+    negative = tmp_path / "negative"
+    shutil.copytree(folder, negative)
+    for file in (negative / "images").glob("*.png"):
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    dice = {}
+    for augment in ("auto", "flip"):
+        e = er.segmentation(str(folder), instances=True, width=8, epochs=4, batch=8, seed=1, augment=augment)
+        run = er.train(e, tmp_path / augment)
+        dice[augment] = run.test(str(negative))["dice"].value
+    assert dice["auto"] > 0.6 > 0.3 > dice["flip"]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from empirisk.data.changes import Affine, Flip, Parameters, Shape, centres
-from empirisk.data.tones import BiasField, Blur, CutOut, Gamma, Grey, Intensity, Invert, Noise, Tone, span_of
+from empirisk.data.tones import BiasField, Blur, CutOut, Gamma, Intensity, Invert, Noise, Tone, span_of
 from empirisk.errors import Wrong, listed, near
 
 
@@ -121,12 +121,12 @@ def stretched(x: Tensor, axis: int, scale: Tensor, shift: Tensor) -> Tensor:
     return (w[:, None] @ x.reshape(n, x.shape[1:axis].numel(), length, -1)).view_as(x)
 
 
-ALL = ("flip", "upside", "affine", "invert", "grey", "intensity", "gamma", "bias", "blur", "noise", "cutout")
+ALL = ("flip", "upside", "affine", "invert", "intensity", "gamma", "bias", "blur", "noise", "cutout")
 "Names of the changes, in the order in which they are applied."
 
 AUTO = ("flip", "affine", "intensity", "gamma", "noise", "cutout")
-"""Those of auto; the others are asked for by name: bias and blur belong to some scanners, upside to images without an up, invert and
-grey to things that are known by their shape under any stain."""
+"""Those of auto; the others are asked for by name: bias and blur belong to some scanners, upside to images without an up, invert to
+things that are stained dark or light."""
 
 MOVED = {2: 0.25, 3: 1.0}
 """Share of the images that the affine map moves, by the number of dimensions: volumes are few, and each of them moved is worth more
@@ -159,7 +159,7 @@ def augmentation(spec: str, dims: int, *, rigid: bool = False) -> Augmentation |
     affine = Affine(dims, MOVED[dims], scale=0, shear=0) if rigid else Affine(dims, MOVED[dims])
     shapes: dict[str, Shape] = {"flip": Flip(), "upside": Flip("upside", 1), "affine": affine}
     tones: dict[str, Tone] = {
-        "invert": Invert(), "grey": Grey(), "intensity": Intensity(), "gamma": Gamma(), "bias": BiasField(dims), "blur": Blur(),
+        "invert": Invert(), "intensity": Intensity(), "gamma": Gamma(), "bias": BiasField(dims), "blur": Blur(),
         "noise": Noise(), "cutout": CutOut(dims),
     }  # fmt: skip
     kept = tuple(name for name in ALL if name in names)

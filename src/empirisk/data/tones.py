@@ -47,21 +47,6 @@ class Invert:
 
 
 @dataclass(frozen=True)
-class Grey:
-    """Every channel becomes the mean of all, in a share of the images."""
-
-    chance: float = 0.3
-
-    def draw(self, generator: Generator, n: int) -> dict[str, Tensor]:
-        """grey (n,): whether."""
-        return {"grey": torch.rand(n, generator=generator) < self.chance}
-
-    def apply(self, x: Tensor, p: Parameters, span: Span) -> tuple[Tensor, Span]:
-        """x (n, C, *size) changed."""
-        return x.lerp_(x.mean(1, keepdim=True).expand_as(x), _like(x, p, "grey")), span
-
-
-@dataclass(frozen=True)
 class Intensity:
     """Contrast about the mean, and brightness: m + c (x - m) + b (max - min)."""
 
