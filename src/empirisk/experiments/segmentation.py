@@ -20,11 +20,9 @@ from empirisk.recipe import Recipe, Regularization
 from empirisk.regularization import dropped, regularised
 from empirisk.tasks import segmentation as tasks
 
-CHANGES = {False: "flip,affine,intensity,gamma,noise", True: "flip,upside,affine,invert,intensity,gamma,noise"}
-"""What `--augment auto` stands for, by whether the masks count things: these lie any way round, dark on light or light on dark as they
-are stained, under any magnification. A cut-out would hide a structure that the mask still has."""
-SCALE = {False: 0.1, True: 0.4}
-"Largest change of size, by the same."
+CHANGES = {False: "flip,affine,intensity,gamma,noise", True: "flip,affine,invert,intensity,gamma,noise"}
+"""What `--augment auto` stands for, by whether the masks count things: these are dark on light or light on dark as they are stained.
+A cut-out would hide a structure that the mask still has."""
 
 
 @experiment
@@ -75,10 +73,10 @@ def segmentation(
     task = tasks.segmentation(kind, plan)
     assert task.loss is not None
     mean, std = ([0.0] * card.channels, [1.0] * card.channels) if plan.alone else (card.mean, card.std)
-    things = kind.instances
-    change = augmentation(CHANGES[things] if regularization.augment == "auto" else regularization.augment, card.dims)
+    spec = CHANGES[kind.instances] if regularization.augment == "auto" else regularization.augment
+    change = augmentation(spec, card.dims)
     if change:
-        change = change.limited(chance=1.0, scale=SCALE[things]).limited(Invert, about=0.0 if plan.alone else None)
+        change = change.limited(chance=1.0).limited(Invert, about=0.0 if plan.alone else None)
     return Experiment(
         data.as_pairs(kind, change=change, along=moved, source=Windows(plan)),
         Standardised(dropped(net, regularization), mean, std),
