@@ -14,6 +14,8 @@ STYLES = 8
 """Line styles that can be told apart without colour."""
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 290, 44, 12, 28, 42
 """Of a drawing, in its own units: about a phone's pixels, so that text stays readable there."""
+NAME = 16
+"Letters of a name in a forest plot, at most."
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,13 @@ def intervals(rows: Sequence[tuple[str, float | None, float | None, float | None
     low, high = _span(finite)
     low = max(low, 0.0) if min(finite, default=0) >= 0 else low
     high = min(high, 1.0) if max(finite, default=9) <= 1 else high
-    d = _Drawing((low, high), (0, len(rows)), 34 * len(rows) + 8 + BOTTOM, left=78, right=112, top=8)
+    letters = min(NAME, max((len(name) for name, *_ in rows), default=0))
+    d = _Drawing((low, high), (0, len(rows)), 34 * len(rows) + 8 + BOTTOM, left=max(78, 7 * letters + 6), right=112, top=8)
     d.axes(x)
     for i, (name, value, least, most) in enumerate(rows):
         at, kind = len(rows) - i - 0.5, "main" if i == 0 else "other"
         v = d.at(0, at)[1]
-        d.text(f"name {kind}", 0, v + 4, name, 12)
+        d.text(f"name {kind}", 0, v + 4, name, NAME)
         if value is None:
             d.text("note", d.left + 6, v + 4, "undefined")
             continue
