@@ -74,6 +74,7 @@ JOBS = {
     "dsb2018": Job("segmentation", "dsb2018", ("dice", "ap"), "image to mask, nuclei told apart", seeds=(0,)),
     "nuclei-by-stain": Job(
         "segmentation", "{}", ("dice", "ap"), "the same, of a stain that training has never seen", seeds=(0,),
+        flags="--augment flip,affine,invert,intensity,gamma,noise",
         variants={"dark": "", "light": "", "colour": ""}, made=("by_stain", "dsb2018"),
     ),
     "hippocampus": Job(

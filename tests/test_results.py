@@ -161,7 +161,10 @@ def test_data_that_are_made_first(tmp_path):
     for variant, held in (("colour", "a"), ("light", "b"), ("dark", "c")):
         parts = {f.stem: f.parts[-3] for f in Path(homes[variant]).rglob("images/*.png")}
         assert parts == {name: "test" if name == held else "train" for name in colours}
-        assert results.command(job, 0, 10, variant) == f"empirisk train segmentation {variant} --minutes 10 --seed 0"
+        assert (
+            results.command(job, 0, 10, variant)
+            == f"empirisk train segmentation {variant} {job.flags} --minutes 10 --seed 0"
+        )
     with Image.open(Path(homes["colour"]) / "test" / "images" / "a.png") as image:
         assert image.mode == "L"
     with Image.open(Path(homes["dark"]) / "train" / "images" / "a.png") as image:

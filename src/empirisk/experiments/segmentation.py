@@ -20,9 +20,8 @@ from empirisk.recipe import Recipe, Regularization
 from empirisk.regularization import dropped, regularised
 from empirisk.tasks import segmentation as tasks
 
-CHANGES = {False: "flip,affine,intensity,gamma,noise", True: "flip,affine,invert,intensity,gamma,noise"}
-"""What `--augment auto` stands for, by whether the masks count things: these are dark on light or light on dark as they are stained.
-A cut-out would hide a structure that the mask still has."""
+CHANGES = "flip,affine,intensity,gamma,noise"
+"What `--augment auto` stands for: a cut-out would hide a structure that the mask still has."
 
 
 @experiment
@@ -73,7 +72,7 @@ def segmentation(
     task = tasks.segmentation(kind, plan)
     assert task.loss is not None
     mean, std = ([0.0] * card.channels, [1.0] * card.channels) if plan.alone else (card.mean, card.std)
-    spec = CHANGES[kind.instances] if regularization.augment == "auto" else regularization.augment
+    spec = CHANGES if regularization.augment == "auto" else regularization.augment
     change = augmentation(spec, card.dims)
     if change:
         change = change.limited(chance=1.0).limited(Invert, about=0.0 if plan.alone else None)

@@ -92,7 +92,9 @@ def intervals(rows: Sequence[tuple[str, float | None, float | None, float | None
     low = max(low, 0.0) if min(finite, default=0) >= 0 else low
     high = min(high, 1.0) if max(finite, default=9) <= 1 else high
     letters = min(NAME, max((len(name) for name, *_ in rows), default=0))
-    d = _Drawing((low, high), (0, len(rows)), 34 * len(rows) + 8 + BOTTOM, left=max(78, 7 * letters + 6), right=112, top=8)
+    d = _Drawing(
+        (low, high), (0, len(rows)), 34 * len(rows) + 8 + BOTTOM, left=max(78, 7 * letters + 6), right=112, top=8
+    )
     d.axes(x)
     for i, (name, value, least, most) in enumerate(rows):
         at, kind = len(rows) - i - 0.5, "main" if i == 0 else "other"
