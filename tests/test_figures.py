@@ -99,6 +99,14 @@ def test_a_forest_plot_says_undefined_where_there_is_no_value():
     assert "undefined" in svg
 
 
+def test_a_forest_plot_leaves_its_names_room():
+    for name in ("pca", "reconstruction"):
+        svg = figures.intervals([("a", 0.5, 0.4, 0.6), (name, 0.1, 0.0, 0.2)], label="l", x="x")
+        assert name in svg
+        starts = [float(x) for x in re.findall(r'class="(?:whisker|dot) \w+" d="M([\d.]+)', svg)]
+        assert min(starts) >= 6.5 * len(name)  # 6.5 of a drawing's units a letter
+
+
 def test_names_from_outside_are_escaped_wherever_they_are_drawn():
     names = [HOSTILE, "b"]
     markup = [

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import empirisk as er
+from empirisk.data.tones import Invert
 from empirisk.folder import RunFolder
 from empirisk.folder import tensors as codec
 from empirisk.verbs.run import answer, load
@@ -174,3 +175,25 @@ def test_things_are_known_dark_on_light_where_training_has_them_light_on_dark(fo
         run = er.train(e, tmp_path / augment)
         dice[augment] = run.test(str(negative))["dice"].value
     assert dice["flip,invert"] > 0.6 > 0.3 > dice["flip"]
+
+
+def test_an_image_is_inverted_about_its_own_mean_where_it_is_brought_to_one(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "unlike")
+    for file in sorted((tmp_path / "unlike" / "images").glob("*.png"))[::2]:
+        Image.fromarray(np.asarray(Image.open(file)) // 8).save(file)
+    for data, alone, about in ((folder, False, None), (tmp_path / "unlike", True, 0.0)):
+        e = er.segmentation(str(data), width=4, augment="flip,affine,invert,noise")
+        assert e.data.plan.alone is alone
+        assert [tone.about for tone in e.data.change.tones if isinstance(tone, Invert)] == [about]
+
+
+def test_pictures_whose_names_differ_by_their_ending_alone_are_answered_in_a_file_each(run, tmp_path, monkeypatch, cli):
+    monkeypatch.chdir(tmp_path)
+    new = tmp_path / "new"
+    new.mkdir()
+    for name, size in (("a.png", (40, 48)), ("a.jpg", (48, 40))):
+        Image.fromarray(np.full(size, 60, np.uint8)).save(new / name)
+    code, said, err = cli("predict", run.path, new, "--json")
+    assert code == 0, err
+    files = {row["prediction"] for row in json.loads(said)["rows"]}
+    assert {np.asarray(Image.open(run.path / "predictions" / f)).shape for f in files} == {(40, 48), (48, 40)}
